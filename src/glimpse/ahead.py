@@ -1,0 +1,19 @@
+"""Working ahead: while the caller uses one batch, a pool prepares the next, and no more than that."""
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
+from itertools import islice
+from typing import TypeVar
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+
+def ahead(pool: Executor, work: Callable[[In], Out], items: Iterable[In], batch: int) -> Iterator[list[Out]]:
+    """Map work over items in order; yields lists of up to `batch` results and holds at most two of them."""
+    todo = iter(items)
+    waiting = [pool.submit(work, item) for item in islice(todo, batch)]
+    while waiting:
+        following = [pool.submit(work, item) for item in islice(todo, batch)]
+        yield [future.result() for future in waiting]
+        waiting = following

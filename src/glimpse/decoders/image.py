@@ -1,0 +1,76 @@
+"""Pictures, by Pillow: an allow-list of formats, a pixel ceiling before decoding, and every way of failing named.
+
+Pillow's decoders raise nearly anything on hostile bytes (OSError, ValueError, SyntaxError, struct.error …), so everything is
+caught here, once, and given a code of `values.FAILURE_CODES`.
+"""
+
+import io
+from functools import cache
+
+from PIL import Image, UnidentifiedImageError
+
+from glimpse.errors import BadItem
+from glimpse.values import FAILURE_CODES
+
+# Not here: formats that run programs or scripts (EPS, PDF, WMF), scientific and layered ones with a history of holes
+# (FITS, PSD, SPIDER, ICNS, McIdas), and all that needs a helper program.
+FORMATS = (
+    "AVIF", "BMP", "DDS", "DIB", "GIF", "ICO", "JPEG", "JPEG2000", "PCX", "PNG", "PPM", "QOI", "SGI", "TGA", "TIFF",
+    "WEBP",
+)  # fmt: skip
+
+MAX_PIXELS = 178_956_970
+"""The ceiling: where Pillow calls a picture a decompression bomb (half a gigabyte of RGB)."""
+
+_TRUNCATED = ("truncated", "unexpected end", "eof", "not enough", "broken data stream", "premature")
+
+
+def decode(data: bytes) -> Image.Image:
+    """Decode the first frame of a picture.
+
+    Raises:
+        BadItem: with code "unsupported-format", "empty", "truncated", "corrupt", "bomb" or "memory".
+    """
+    if not data:
+        raise _bad("empty")
+    return _load(_open(data))
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """The formats of the list that this build of Pillow opens; it fails on names it does not know."""
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+def _open(data: bytes) -> Image.Image:
+    try:
+        picture = Image.open(io.BytesIO(data), formats=_formats())
+    except UnidentifiedImageError as error:
+        raise _bad("unsupported-format") from error
+    except Exception as error:
+        raise _bad(_code(error)) from error
+    if picture.width * picture.height > MAX_PIXELS:
+        raise _bad("bomb", f" ({picture.width} × {picture.height})")
+    return picture
+
+
+def _load(picture: Image.Image) -> Image.Image:
+    try:
+        picture.load()
+    except Exception as error:
+        raise _bad(_code(error)) from error
+    return picture
+
+
+def _code(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "memory"
+    if isinstance(error, Image.DecompressionBombError):
+        return "bomb"
+    text = str(error).lower()
+    return "truncated" if isinstance(error, EOFError) or any(word in text for word in _TRUNCATED) else "corrupt"
+
+
+def _bad(code: str, detail: str = "") -> BadItem:
+    return BadItem(code, FAILURE_CODES[code] + detail)

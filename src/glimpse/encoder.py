@@ -1,0 +1,293 @@
+"""Pictures and texts → unit rows: a model's card, a runtime, pixels and tokens put together.
+
+Nothing is compiled until it is needed: a text query never reads the image tower. Knows neither collections nor terminals.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, overload
+
+import numpy as np
+from PIL import Image
+
+from glimpse import fingerprint, pixels, places, registry, tokens, weights
+from glimpse.ahead import ahead
+from glimpse.decoders import image as decoder
+from glimpse.errors import BadItem, UsageError
+from glimpse.models import formats
+from glimpse.runtimes import Run, Tower
+from glimpse.sources.folder import read
+from glimpse.values import Failure, ModelCard, Pixels, Rows
+
+PictureLike = str | os.PathLike[str] | bytes | Image.Image | np.ndarray[Any, Any]
+"""A path, the bytes of a picture file, a Pillow picture, or a uint8 array (h, w), (h, w, 3) or (h, w, 4)."""
+
+BATCH = 64  # pictures decoded ahead of the tower, and texts of like length that run together
+DEFAULT_TEMPLATE = "a photo of a {}"
+
+
+def load(
+    model: str | os.PathLike[str],
+    *,
+    runtime: str = "auto",
+    precision: str = "auto",
+    device: str = "auto",
+    parity: bool = False,
+    progress: bool = False,
+) -> "Encoder":
+    """Load a model by name; its weights are fetched if they are not on disk.
+
+    Args:
+        model: "demo", an open_clip name such as "ViT-B-32-256/datacomp_s34b_b86k", "hf-hub:org/name", or a folder.
+        runtime: a file of `glimpse.runtimes`; "auto" is openvino.
+        precision: "float32", "bfloat16", or "auto": the fastest that the processor computes natively.
+        device: "auto" or "cpu".
+        parity: treat pictures as the reference libraries do: no EXIF orientation, no transparency, no colour profiles.
+        progress: show the hub client's progress bar while fetching.
+
+    Raises:
+        ModelError: there is no such model, or it cannot be fetched, read, or is not supported; says which.
+        UsageError: no such runtime, precision or device.
+    """
+    if device not in ("auto", "cpu"):
+        raise UsageError(f"there is no device {device!r} for the runtimes installed: choose 'auto' or 'cpu'")
+    checkpoint = weights.locate(model, progress=progress)
+    read = formats.read(checkpoint.folder, checkpoint.name, checkpoint.config)
+    return Encoder(read, checkpoint.folder, runtime=runtime, precision=precision, parity=parity)
+
+
+class Encoder:
+    """A loaded model. Make it with `glimpse.load`.
+
+    Attributes:
+        card: what the model is.
+        runtime: the name of the runtime.
+        precision: "float32" or "bfloat16", what was chosen where "auto" was asked for.
+        parity: whether pictures are treated as the reference libraries do.
+    """
+
+    def __init__(
+        self, model: formats.Model, folder: Path, *, runtime: str = "auto", precision: str = "auto", parity: bool = False
+    ) -> None:
+        """Check the choices; reads no weights. `folder` is where the tokenizer is."""
+        self.card: ModelCard = model.card
+        self.runtime = "openvino" if runtime == "auto" else runtime
+        self._adapter = registry.find("runtimes", self.runtime)
+        self.precision = _precision(precision, self._adapter.precisions(), self.runtime)
+        self.parity = parity
+        self._model, self._folder = model, folder
+
+    def __repr__(self) -> str:
+        return f"<Encoder {self.card.name}: {self.dim} dimensions, {self.runtime} {self.precision}>"
+
+    @property
+    def dim(self) -> int:
+        """Width of the vectors."""
+        return self.card.dim
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Names weights, preprocessing, tokenizer and class of precision; vectors with the same may be compared."""
+        return fingerprint.of_model(
+            self.card,
+            self._model.files,
+            tokens.files_of(self._folder),
+            parity=self.parity,
+            cache=places.cache_folder(),
+        )
+
+    @overload
+    def images(self, pictures: Iterable[PictureLike], *, errors: Literal["raise"] = "raise") -> Rows: ...
+    @overload
+    def images(self, pictures: Iterable[PictureLike], *, errors: Literal["nan"]) -> tuple[Rows, list[Failure]]: ...
+    def images(
+        self, pictures: Iterable[PictureLike], *, errors: Literal["raise", "nan"] = "raise"
+    ) -> Rows | tuple[Rows, list[Failure]]:
+        """Embed pictures.
+
+        Args:
+            pictures: paths, bytes of picture files, Pillow pictures, or uint8 arrays of shape (h, w), (h, w, 3) RGB or
+                (h, w, 4) RGBA.
+            errors: "raise" at the first bad picture, naming it; or "nan": its row is NaN, and the failures come back.
+
+        Returns:
+            float32 (n, dim), each row of unit length, in the order given; with errors="nan" also the failures, whose
+            keys are paths, or places such as "pictures[3]".
+
+        Raises:
+            BadItem: a picture cannot be read or decoded.
+            UsageError: not a list of pictures.
+        """
+        if errors not in ("raise", "nan"):
+            raise UsageError(f"errors is {errors!r}: choose 'raise' or 'nan'")
+        named = enumerate(_pictures(pictures))
+        blocks: list[Rows] = []
+        failures: list[Failure] = []
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for prepared in ahead(pool, lambda pair: self._prepared(*pair), named, BATCH):
+                bad = [result for result in prepared if isinstance(result, BadItem)]
+                if bad and errors == "raise":
+                    raise bad[0]
+                failures += [Failure(error.key, error.code, error.message) for error in bad]
+                blocks.append(self._embed_good(prepared))
+        rows = np.concatenate([np.empty((0, self.dim), np.float32), *blocks])
+        return rows if errors == "raise" else (rows, failures)
+
+    def _prepared(self, place: int, picture: PictureLike) -> Pixels | BadItem:
+        try:
+            return self.prepare(picture)
+        except BadItem as error:
+            key = os.fspath(picture) if isinstance(picture, str | os.PathLike) else f"pictures[{place}]"
+            return BadItem(error.code, error.message, key)
+
+    def _embed_good(self, prepared: Sequence[Pixels | BadItem]) -> Rows:
+        rows = np.full((len(prepared), self.dim), np.nan, np.float32)
+        good = [place for place, result in enumerate(prepared) if not isinstance(result, BadItem)]
+        if good:
+            rows[good] = self.embed(np.stack([prepared[place] for place in good]))  # type: ignore[arg-type]
+        return rows
+
+    def prepare(self, picture: PictureLike) -> Pixels:
+        """Make one picture ready for the image tower: uint8 (size, size, 3).
+
+        Raises:
+            BadItem: it cannot be read or decoded.
+            UsageError: it is no picture at all.
+        """
+        return pixels.prepare(_open(picture), self.card.pixels, parity=self.parity)
+
+    def embed(self, prepared: Pixels) -> Rows:
+        """Embed what `prepare` gave: uint8 (n, size, size, 3) → float32 (n, dim) unit rows."""
+        return self._image_tower(prepared)
+
+    def texts(self, texts: Iterable[str]) -> Rows:
+        """Embed texts.
+
+        Returns:
+            float32 (n, dim), each row of unit length. An empty text is embedded as the reference does: start and end
+            alone.
+
+        Raises:
+            UsageError: not a list of texts.
+
+        Warns:
+            TruncationWarning: a text is too long for the model; names it.
+        """
+        asked = _texts(texts)
+        rows = np.empty((len(asked), self.dim), np.float32)
+        for which, ids in tokens.batches(self._tokens.encode(asked), BATCH):
+            rows[which] = self._text_tower(ids)
+        return rows
+
+    def classify(
+        self,
+        pictures: Iterable[PictureLike],
+        labels: Sequence[str],
+        *,
+        template: str | Sequence[str] = DEFAULT_TEMPLATE,
+    ) -> Rows:
+        """Say how likely each label is for each picture (zero-shot, Radford et al. 2021, §3.1).
+
+        Args:
+            pictures: as for `images`.
+            labels: the choices.
+            template: the sentence a label is put into, at "{}"; several are averaged.
+
+        Returns:
+            float32 (n, labels), rows adding up to 1: the softmax of cosines times the checkpoint's own logit scale.
+        """
+        choices = _texts(labels)
+        if not choices:
+            raise UsageError("there are no labels: give at least one")
+        names = np.stack([self.texts(_fill(one, choices)) for one in _templates(template)]).mean(0)
+        names /= np.linalg.norm(names, axis=1, keepdims=True)
+        logits = self.card.logit_scale * (self.images(pictures) @ names.T)  # (n, labels)
+        chances = np.exp(logits - logits.max(1, keepdims=True, initial=-np.inf))
+        return np.asarray(chances / chances.sum(1, keepdims=True), np.float32)
+
+    @cached_property
+    def _tokens(self) -> tokens.Tokens:
+        return tokens.load(self._folder, self.card.context)
+
+    @cached_property
+    def _image_tower(self) -> Run:
+        return self._compile("image")
+
+    @cached_property
+    def _text_tower(self) -> Run:
+        return self._compile("text")
+
+    def _compile(self, kind: Literal["image", "text"]) -> Run:
+        family = registry.find("models", self.card.family)
+        tower = Tower(
+            kind=kind,
+            function=getattr(family, f"{kind}_tower"),
+            card=self.card,
+            weights=lambda: self._model.weights(kind),
+            fingerprint=self.fingerprint,
+            cache=places.cache_folder() / "towers",
+        )
+        run: Run = self._adapter.compile_tower(tower, self.precision)
+        return run
+
+
+def _precision(asked: str, offered: Sequence[str], runtime: str) -> str:
+    if asked == "auto":
+        return offered[0]
+    if asked not in offered:
+        raise UsageError(f"precision {asked!r} is not to be had from {runtime} here: choose {' or '.join(offered)}")
+    return asked
+
+
+def _pictures(pictures: Iterable[PictureLike]) -> Iterable[PictureLike]:
+    one_array = isinstance(pictures, np.ndarray) and pictures.ndim != 4  # noqa: PLR2004  (n, h, w, 3)
+    if one_array or isinstance(pictures, str | bytes | os.PathLike | Image.Image):
+        raise UsageError("pictures is a single picture: put it into a list")
+    return pictures
+
+
+def _texts(texts: Iterable[str]) -> list[str]:
+    if isinstance(texts, str):
+        raise UsageError(f"texts is a single text: put it into a list, [{texts!r}]")
+    asked = list(texts)
+    for place, text in enumerate(asked):
+        if not isinstance(text, str):
+            raise UsageError(f"texts[{place}] is a {type(text).__name__}, not a text")
+    return asked
+
+
+def _templates(template: str | Sequence[str]) -> list[str]:
+    templates = [template] if isinstance(template, str) else list(template)
+    if not templates or not all("{}" in one for one in templates):
+        raise UsageError("a template needs a place for the label, written {}: for example 'a photo of a {}'")
+    return templates
+
+
+def _fill(template: str, labels: Sequence[str]) -> list[str]:
+    return [template.replace("{}", label) for label in labels]
+
+
+def _open(picture: PictureLike) -> Image.Image:
+    if isinstance(picture, Image.Image):
+        return picture
+    if isinstance(picture, np.ndarray):
+        return _from_array(picture)
+    if isinstance(picture, bytes | bytearray | memoryview):
+        return decoder.decode(bytes(picture))
+    if isinstance(picture, str | os.PathLike):
+        return decoder.decode(read(picture))
+    raise UsageError(
+        f"a {type(picture).__name__} is not a picture: give a path, bytes, a Pillow picture or a uint8 array"
+    )
+
+
+def _from_array(array: np.ndarray[Any, Any]) -> Image.Image:
+    channels = {2: (None,), 3: (3, 4)}.get(array.ndim, ())
+    if array.dtype != np.uint8 or (array.shape[2] if array.ndim > 2 else None) not in channels or not array.size:  # noqa: PLR2004
+        raise UsageError(
+            f"an array of {array.dtype} {array.shape} is not a picture: give uint8 (h, w), (h, w, 3) or (h, w, 4)"
+        )
+    return Image.fromarray(array)

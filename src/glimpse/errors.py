@@ -1,0 +1,83 @@
+"""Everything glimpse raises on purpose, as one small tree.
+
+    GlimpseError                     catch this one to catch them all
+    ├── UsageError                   an argument that cannot be right
+    ├── BadItem                      one picture that cannot be used: .key, .code
+    ├── ModelError                   a model cannot be used
+    │   ├── ModelNotFound            no such name, folder or repository
+    │   ├── ModelUnsupported         known, but its towers are not written yet
+    │   ├── CheckpointError          files are there, but broken, unsafe or incomplete
+    │   └── DownloadError            the hub could not be reached, refused, or broke off
+    ├── CollectionError              a collection file cannot be used
+    │   ├── NotACollection           the file is corrupt or something else
+    │   ├── ModelMismatch            it was made by another model
+    │   └── StorageError             disk full, read-only place, locked by another process
+    └── MissingExtra                 an optional library is not installed
+
+Each message is one sentence or two that say what to do. Bad *items* met while indexing are results
+(`values.Failure`), not exceptions.
+"""
+
+
+class GlimpseError(Exception):
+    """The root of everything glimpse raises on purpose."""
+
+
+class UsageError(GlimpseError):
+    """An argument that cannot be right."""
+
+
+class BadItem(GlimpseError):
+    """One item that cannot be decoded or read.
+
+    Attributes:
+        code: a stable reason, one of `values.FAILURE_CODES`.
+        key: the item's name, empty until somebody who knows it adds it.
+        detail: what this item has in particular ("40000 × 40000 pixels"), never a decoder's raw text.
+    """
+
+    def __init__(self, code: str, message: str, key: str = "") -> None:
+        super().__init__(f"{key}: {message}" if key else message)
+        self.code = code
+        self.message = message
+        self.key = key
+
+
+class ModelError(GlimpseError):
+    """A model cannot be used."""
+
+
+class ModelNotFound(ModelError):
+    """No such name, folder or repository."""
+
+
+class ModelUnsupported(ModelError):
+    """A model that is known, but whose towers are not written yet."""
+
+
+class CheckpointError(ModelError):
+    """Files are there, but broken, unsafe or incomplete."""
+
+
+class DownloadError(ModelError):
+    """The hub could not be reached, refused, or broke off."""
+
+
+class CollectionError(GlimpseError):
+    """A collection file cannot be used."""
+
+
+class NotACollection(CollectionError):
+    """The file is corrupt or was made by something else."""
+
+
+class ModelMismatch(CollectionError):
+    """The collection was made by another model."""
+
+
+class StorageError(CollectionError):
+    """The disk is full, the place is read-only, or another process holds the file."""
+
+
+class MissingExtra(GlimpseError):
+    """An optional library is not installed."""

@@ -1,0 +1,67 @@
+"""One name for all that decides a vector: weights, sizes, preprocessing, tokenizer and class of precision.
+
+Two encoders with the same fingerprint make vectors that may be compared; a collection keeps it. float32 and bfloat16 of the
+same weights differ by rounding only and share one ("float"). Digests of large files are remembered by size and time.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from glimpse.values import ModelCard
+
+RULES = 1
+"""Counted up whenever the meaning of a picture's pixels changes (`pixels.upright`)."""
+
+
+def of_model(
+    card: ModelCard, weights: Iterable[Path], tokenizer: Iterable[Path], *, parity: bool, cache: Path | None
+) -> str:
+    """The fingerprint, as 64 hexadecimal digits; independent of names and places."""
+    decides: dict[str, Any] = {
+        "card": {key: value for key, value in card.as_dict().items() if key != "name"},
+        "weights": _digests(weights, cache),
+        "tokenizer": _digests(tokenizer, cache),
+        "pixels": {"parity": parity, "rules": RULES},
+        "precision": "float",
+    }
+    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
+
+
+def _digests(paths: Iterable[Path], cache: Path | None) -> list[str]:
+    """SHA-256 of each file, read again only when its size or time of change is new."""
+    book = cache / "digests.json" if cache else None
+    known = _read(book)
+    found = {}
+    for path in paths:
+        stat = path.stat()
+        entry = f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}"
+        if entry not in known:
+            with path.open("rb") as stream:
+                known[entry] = hashlib.file_digest(stream, "sha256").hexdigest()
+            _write(book, known)
+        found[path] = known[entry]
+    return list(found.values())
+
+
+def _read(book: Path | None) -> dict[str, str]:
+    with contextlib.suppress(OSError, ValueError):
+        if book is not None:
+            known: dict[str, str] = json.loads(book.read_bytes())
+            return known
+    return {}
+
+
+def _write(book: Path | None, known: dict[str, str]) -> None:
+    with contextlib.suppress(OSError):  # a cache that cannot be written is no cache, not an error
+        if book is not None:
+            book.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=book.parent)
+            with os.fdopen(handle, "w") as stream:
+                json.dump(known, stream)
+            Path(name).replace(book)

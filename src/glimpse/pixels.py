@@ -1,0 +1,175 @@
+"""A picture → the model's input, uint8 (size, size, 3), by the rules of the model's card.
+
+What a picture means comes first (`upright`): EXIF orientation is applied, transparency is laid over white, ICC profiles and
+CMYK go to sRGB, 16-bit and wider numbers are scaled to 8 bits, never clipped. Then its shape (`fit`): Pillow's antialiased
+resize and torchvision's rounding, byte for byte what transformers' (on Pillow), AutoGluon's and open_clip's transforms
+give. `parity=True` leaves out the first part, as those do: no orientation, no transparency, no profile.
+
+Knows no file and no model.
+"""
+
+import contextlib
+import io
+from collections.abc import Mapping
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, ImageOps
+
+from glimpse.errors import BadItem
+from glimpse.values import FAILURE_CODES, Interpolation, PixelRules
+
+_RESAMPLING: Mapping[Interpolation, Image.Resampling] = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+_WHITE = (255, 255, 255, 255)
+_16_BIT = 65535
+
+
+def prepare(picture: Image.Image, rules: PixelRules, *, parity: bool = False) -> NDArray[np.uint8]:
+    """Make a decoded picture ready for the image tower: uint8 (size, size, 3).
+
+    Args:
+        picture: in any mode of Pillow's.
+        rules: from the model's card.
+        parity: do as the reference libraries do, which ignore orientation, transparency and profiles.
+
+    Raises:
+        BadItem: the picture cannot be converted ("corrupt", "memory").
+    """
+    try:
+        if not parity:
+            picture = fit(upright(picture), rules)
+        elif rules.convert == "first":
+            picture = fit(picture.convert("RGB"), rules)
+        else:
+            picture = fit(picture, rules).convert("RGB")
+        return np.asarray(picture)
+    except MemoryError as error:
+        raise BadItem("memory", FAILURE_CODES["memory"]) from error
+    except (OSError, ValueError, TypeError, OverflowError, SyntaxError) as error:
+        raise BadItem("corrupt", FAILURE_CODES["corrupt"]) from error
+
+
+# What a picture means -------------------------------------------------------------------------------------------------
+
+
+def upright(picture: Image.Image) -> Image.Image:
+    """What a person sees when the picture is shown on white: RGB, in sRGB, the right way up."""
+    with contextlib.suppress(Exception):  # EXIF that cannot be read says nothing about the picture
+        picture = ImageOps.exif_transpose(picture)
+    return _to_rgb(_to_8_bit(picture))
+
+
+def _to_8_bit(picture: Image.Image) -> Image.Image:
+    """Scale the modes that hold more than 8 bits: "I;16" and its relatives, "I" and "F"."""
+    if picture.mode.startswith("I;16"):
+        return _gray(np.asarray(picture).astype(np.float64) / _16_BIT)
+    if picture.mode in ("I", "F"):
+        return _gray(_to_unit_range(np.asarray(picture).astype(np.float64)))
+    return picture
+
+
+def _to_unit_range(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Scale to 0…1: numbers within 0…1 stay, those within 16 bits are divided by 65535, others by their own range."""
+    values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
+    low, high = float(values.min()), float(values.max())
+    if low >= 0 and high <= 1:
+        return values
+    if low >= 0 and high <= _16_BIT:
+        return values / _16_BIT
+    return (values - low) / (high - low) if high > low else np.zeros_like(values)
+
+
+def _gray(values: NDArray[np.float64]) -> Image.Image:
+    return Image.fromarray(np.rint(values * 255).astype(np.uint8))
+
+
+def _to_rgb(picture: Image.Image) -> Image.Image:
+    if picture.mode == "P":
+        picture = picture.convert("RGBA" if "transparency" in picture.info else "RGB")
+    if picture.has_transparency_data:
+        picture = _over_white(picture)
+    return _to_srgb(picture)
+
+
+def _over_white(picture: Image.Image) -> Image.Image:
+    layer = picture.convert("RGBA")
+    flat = Image.alpha_composite(Image.new("RGBA", layer.size, _WHITE), layer).convert("RGB")
+    # A profile of gray numbers says nothing about RGB ones, and Pillow keeps no info through compositing.
+    if picture.mode == "RGBA" and "icc_profile" in picture.info:
+        flat.info["icc_profile"] = picture.info["icc_profile"]
+    return flat
+
+
+def _to_srgb(picture: Image.Image) -> Image.Image:
+    profile = b"" if picture.mode == "1" else picture.info.get("icc_profile") or b""
+    if picture.mode == "LAB":
+        profile = _LAB
+    if profile and (transform := _transform(profile, picture.mode)):
+        with contextlib.suppress(ImageCms.PyCMSError, ValueError):
+            return ImageCms.applyTransform(picture, transform) or picture
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
+
+
+_LAB = b"LAB"
+
+
+@lru_cache(maxsize=64)
+def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """How to come from a profile to sRGB; None where it is sRGB already, broken, or made for another mode."""
+    try:
+        source = ImageCms.createProfile("LAB") if profile is _LAB else ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if mode == "RGB" and "srgb" in ImageCms.getProfileDescription(source).lower():
+            return None
+        return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return None
+
+
+# The shape of a picture -----------------------------------------------------------------------------------------------
+
+
+def fit(picture: Image.Image, rules: PixelRules) -> Image.Image:
+    """Resize and crop or pad to size × size, in the picture's own mode."""
+    size = _resized(picture.width, picture.height, rules)
+    return _centre(_resize(picture, size, _RESAMPLING[rules.interpolation]), rules.size)
+
+
+_PREMULTIPLIED = {"RGBA": "RGBa", "LA": "La"}
+
+
+def _resize(picture: Image.Image, size: tuple[int, int], resampling: Image.Resampling) -> Image.Image:
+    """Resize across, then down. Pillow up to 12 always did; Pillow 13 takes the cheaper order, and the two round
+    differently (by up to 7 of 255): the models were trained, and the references made, with the former.
+    """
+    premultiplied = _PREMULTIPLIED.get(picture.mode)
+    if premultiplied:  # what Pillow does around a resize, once instead of twice
+        return _resize(picture.convert(premultiplied), size, resampling).convert(picture.mode)
+    return picture.resize((size[0], picture.height), resampling).resize(size, resampling)
+
+
+def _resized(width: int, height: int, rules: PixelRules) -> tuple[int, int]:
+    to = rules.resize_to
+    if rules.resize_mode == "squash":
+        return to, to
+    if rules.resize_mode == "longest":  # open_clip's ResizeKeepRatio(longest=1)
+        longest = max(width, height)
+        return max(1, round(width * to / longest)), max(1, round(height * to / longest))
+    # torchvision's Resize: the long side is truncated
+    return (to, int(to * height / width)) if width <= height else (int(to * width / height), to)
+
+
+def _centre(picture: Image.Image, size: int) -> Image.Image:
+    """Cut out the middle, after padding with black what is too small: torchvision's CenterCrop."""
+    width, height = picture.size
+    if width < size or height < size:
+        padded = Image.new(picture.mode, (max(width, size), max(height, size)))
+        padded.paste(picture, (max(0, (size - width) // 2), max(0, (size - height) // 2)))
+        picture, (width, height) = padded, padded.size
+    left, top = round((width - size) / 2), round((height - size) / 2)  # to even, as torchvision rounds
+    return picture if (width, height) == (size, size) else picture.crop((left, top, left + size, top + size))

@@ -1,0 +1,26 @@
+"""Where glimpse keeps things of its own: compiled towers in the cache folder, the default collection in the data folder.
+
+`GLIMPSE_CACHE` and `GLIMPSE_DATA` move them. Creates nothing.
+"""
+
+import os
+from pathlib import Path
+
+
+def cache_folder() -> Path:
+    """What may be deleted at any time: compiled towers, digests of files."""
+    return _place("GLIMPSE_CACHE", "user_cache_path")
+
+
+def default_collection() -> Path:
+    """The collection that the command line uses unless it is told another."""
+    return _place("GLIMPSE_DATA", "user_data_path") / "photos.db"
+
+
+def _place(variable: str, default: str) -> Path:
+    if variable in os.environ:
+        return Path(os.environ[variable]).expanduser()
+    import platformdirs  # noqa: PLC0415  (not for those who set the variables, nor at `glimpse --help`)
+
+    path: Path = getattr(platformdirs, default)("glimpse", appauthor=False)
+    return path

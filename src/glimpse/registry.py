@@ -1,0 +1,36 @@
+"""A file's name is its registered name: `runtimes/openvino.py` is the runtime "openvino".
+
+Outsiders add their own through an entry point of the group `glimpse.<folder>` that names a module with the same verbs.
+"""
+
+from importlib import import_module
+from importlib.metadata import entry_points
+from pkgutil import iter_modules
+from types import ModuleType
+
+from glimpse.errors import MissingExtra, UsageError
+
+
+def names(folder: str) -> list[str]:
+    """What is registered in a folder of the package, sorted; imports none of it."""
+    package = import_module(f"glimpse.{folder}")
+    own = {module.name for module in iter_modules(package.__path__)}
+    return sorted(own | {point.name for point in entry_points(group=f"glimpse.{folder}")})
+
+
+def find(folder: str, name: str) -> ModuleType:
+    """Import what is registered under a name.
+
+    Raises:
+        UsageError: nothing is; lists what is.
+        MissingExtra: it is, but a library that it adapts is not installed.
+    """
+    try:
+        return import_module(f"glimpse.{folder}.{name}")
+    except ModuleNotFoundError as error:
+        if error.name != f"glimpse.{folder}.{name}":
+            raise MissingExtra(f"{name} needs {error.name}: pip install 'glimpse-search[{name}]'") from error
+    for point in entry_points(group=f"glimpse.{folder}", name=name):
+        module: ModuleType = point.load()
+        return module
+    raise UsageError(f"there is no {name!r} in {folder}: choose from {', '.join(names(folder))}")

@@ -1,0 +1,90 @@
+"""HOW a tower is computed: the contract that every file here fulfils, found by its name.
+
+A tower (see `glimpse.models`) is a pure function over `Ops`, a small vocabulary; a runtime gives the words a meaning. A
+runtime file has, besides its `Ops`:
+
+    precisions() -> tuple[str, ...]     what it can compute in on this machine, the one that `auto` takes first
+    compile_tower(tower, precision) -> Run
+
+Neither knows what the other is: no file here names a model, none in `models/` names a library.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glimpse.values import ModelCard, Rows
+
+Tensor = Any
+"""What flows inside a tower: an array in numpy, a node of a graph in openvino."""
+
+Array = NDArray[np.float32]
+Run = Callable[[NDArray[Any]], Rows]
+"""A compiled tower: uint8 (n, size, size, 3) or int64 (n, tokens) → float32 (n, dim) unit rows, for any n."""
+
+
+class Ops(Protocol):
+    """The words a tower is written in. Shapes are (n, tokens, width) unless said otherwise; weights are float32."""
+
+    def patchify(self, pixels: Tensor, weight: Array, bias: Array, patch: int) -> Tensor:
+        """Cut uint8 (n, s, s, 3) into patches, row by row; project by weight (patch, patch, 3, width), add bias."""
+
+    def embed(self, ids: Tensor, table: Array, positions: Array) -> Tensor:
+        """Look up int64 (n, tokens) in table (vocabulary, width) and add the first rows of positions."""
+
+    def prepend(self, row: Array, x: Tensor) -> Tensor:
+        """Put one row (width,) before the tokens of every item."""
+
+    def add(self, x: Tensor, y: Tensor | Array) -> Tensor:
+        """Sum, broadcast over items."""
+
+    def linear(self, x: Tensor, weight: Array, bias: Array | None = None) -> Tensor:
+        """Compute x @ weight.T + bias, with weight (out, in)."""
+
+    def layer_norm(self, x: Tensor, weight: Array, bias: Array, eps: float) -> Tensor:
+        """Normalise over the width."""
+
+    def attention(self, qkv: Tensor, heads: int, *, causal: bool) -> Tensor:
+        """Attend within each item: (n, tokens, 3 × width), queries, keys and values side by side → width."""
+
+    def gelu(self, x: Tensor) -> Tensor:
+        """Compute x · Φ(x), by the error function."""
+
+    def quick_gelu(self, x: Tensor) -> Tensor:
+        """Compute x · sigmoid(1.702 x)."""
+
+    def end(self, ids: Tensor, end_id: int | None) -> Tensor:
+        """Find the first place (n,) of end_id in int64 (n, tokens), or of the largest id where it is None."""
+
+    def take(self, x: Tensor, place: Tensor | int) -> Tensor:
+        """Take the token at place, one of all items or one for each: → (n, width)."""
+
+    def unit(self, x: Tensor) -> Tensor:
+        """Scale rows (n, dim) to unit length."""
+
+
+TowerFunction = Callable[[Any, Mapping[str, Array], ModelCard, Tensor], Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Tower:
+    """All that a runtime needs to compile one tower, the weights read only if it must.
+
+    Attributes:
+        kind: what goes in.
+        function: the tower, over ops, weights, card and input.
+        weights: reads the canonical weights of this tower.
+        fingerprint: of the tower's weights and sizes; names what is cached.
+        cache: a folder for compiled blobs, or None to keep nothing.
+    """
+
+    kind: Literal["image", "text"]
+    function: TowerFunction
+    card: ModelCard
+    weights: Callable[[], Mapping[str, Array]]
+    fingerprint: str
+    cache: Path | None

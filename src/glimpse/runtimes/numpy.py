@@ -1,0 +1,84 @@
+"""The oracle: every word in float64, as plainly as it can be written. Every other runtime is tested against it."""
+
+from math import erf
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glimpse.runtimes import Array, Run, Tower
+from glimpse.values import Rows
+
+Float = NDArray[np.float64]
+_erf = np.vectorize(erf, otypes=[np.float64])
+
+
+class NumpyOps:
+    """`glimpse.runtimes.Ops` on float64 arrays."""
+
+    def patchify(self, pixels: NDArray[np.uint8], weight: Array, bias: Array, patch: int) -> Float:
+        n, size, _, channels = pixels.shape
+        side = size // patch
+        x = pixels[:, : side * patch, : side * patch].reshape(n, side, patch, side, patch, channels)
+        x = x.transpose(0, 1, 3, 2, 4, 5).reshape(n, side * side, -1)  # (n, patches, patch × patch × 3)
+        return x.astype(np.float64) @ weight.reshape(-1, weight.shape[-1]).astype(np.float64) + bias
+
+    def embed(self, ids: NDArray[np.int64], table: Array, positions: Array) -> Float:
+        return table[ids].astype(np.float64) + positions[: ids.shape[1]]
+
+    def prepend(self, row: Array, x: Float) -> Float:
+        return np.concatenate([np.broadcast_to(row.astype(np.float64), (len(x), 1, x.shape[-1])), x], axis=1)
+
+    def add(self, x: Float, y: Float | Array) -> Float:
+        return x + y
+
+    def linear(self, x: Float, weight: Array, bias: Array | None = None) -> Float:
+        y: Float = x @ weight.T.astype(np.float64)
+        return y if bias is None else y + bias
+
+    def layer_norm(self, x: Float, weight: Array, bias: Array, eps: float) -> Float:
+        centred = x - x.mean(-1, keepdims=True)
+        return centred / np.sqrt((centred**2).mean(-1, keepdims=True) + eps) * weight + bias
+
+    def attention(self, qkv: Float, heads: int, *, causal: bool) -> Float:
+        n, tokens, width = qkv.shape[0], qkv.shape[1], qkv.shape[2] // 3
+        q, k, v = qkv.reshape(n, tokens, 3, heads, -1).transpose(2, 0, 3, 1, 4)  # each (n, heads, tokens, head width)
+        scores = q @ k.transpose(0, 1, 3, 2) / np.sqrt(width // heads)
+        if causal:
+            scores = np.where(np.tri(tokens, dtype=bool), scores, -np.inf)
+        scores = np.exp(scores - scores.max(-1, keepdims=True))
+        mixed: Float = scores / scores.sum(-1, keepdims=True) @ v
+        return mixed.transpose(0, 2, 1, 3).reshape(n, tokens, width)
+
+    def gelu(self, x: Float) -> Float:
+        return x * 0.5 * (1 + _erf(x / np.sqrt(2)))
+
+    def quick_gelu(self, x: Float) -> Float:
+        return x / (1 + np.exp(-1.702 * x))
+
+    def end(self, ids: NDArray[np.int64], end_id: int | None) -> NDArray[np.int64]:
+        return (ids if end_id is None else ids == end_id).argmax(1)
+
+    def take(self, x: Float, place: NDArray[np.int64] | int) -> Float:
+        return x[np.arange(len(x)), place]
+
+    def unit(self, x: Float) -> Float:
+        return x / np.linalg.norm(x, axis=-1, keepdims=True)
+
+
+def precisions() -> tuple[str, ...]:
+    """What it computes in: float32 in name, float64 in fact."""
+    return ("float32",)
+
+
+def compile_tower(tower: Tower, precision: str) -> Run:
+    """Bind the weights; there is nothing to compile."""
+    weights, ops = tower.weights(), NumpyOps()
+
+    def run(batch: NDArray[Any]) -> Rows:
+        if not len(batch):
+            return np.empty((0, tower.card.dim), np.float32)
+        rows: Rows = tower.function(ops, weights, tower.card, batch).astype(np.float32)
+        return rows
+
+    return run

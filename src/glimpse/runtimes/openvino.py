@@ -1,0 +1,192 @@
+"""The default on a CPU: towers as OpenVINO graphs, compiled once and kept on disk.
+
+Pictures run with two requests side by side (throughput), texts with all cores on one (latency). A compiled tower is kept as
+a blob named after the weights, this OpenVINO and this processor, so that the next process neither reads the checkpoint nor
+builds the graph. Knows no model.
+"""
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino as ov
+from numpy.typing import NDArray
+from openvino import opset15 as op
+
+from glimpse.runtimes import Array, Run, Tower
+from glimpse.values import Rows
+
+# Pictures in one request: measured best at 8 to 16 (a larger batch leaves the cache). Texts share a request as long as
+# their tokens are few; 2,048 tokens keep the widest layer of a large tower within some tens of megabytes.
+IMAGES_PER_REQUEST = 8
+TOKENS_PER_REQUEST = 2048
+
+_HINTS = {"float32": "f32", "bfloat16": "bf16"}
+
+
+class OpenvinoOps:
+    """`glimpse.runtimes.Ops` as nodes of a graph."""
+
+    def patchify(self, pixels: ov.Node, weight: Array, bias: Array, patch: int) -> ov.Node:
+        planes = op.transpose(op.convert(pixels, "f32"), _ints(0, 3, 1, 2))  # (n, 3, s, s)
+        kernel = _constant(weight.transpose(3, 2, 0, 1))
+        x = op.convolution(planes, kernel, [patch, patch], [0, 0], [0, 0], [1, 1])
+        x = op.reshape(op.add(x, _constant(bias.reshape(1, -1, 1, 1))), _ints(0, len(bias), -1), special_zero=True)
+        return op.transpose(x, _ints(0, 2, 1))  # (n, patches, width)
+
+    def embed(self, ids: ov.Node, table: Array, positions: Array) -> ov.Node:
+        tokens = op.gather(op.shape_of(ids), _ints(1), _ints(0))
+        rows = op.slice(_constant(positions), _ints(0), tokens, _ints(1), _ints(0))
+        return op.add(op.gather(_constant(table), ids, _ints(0)), rows)
+
+    def prepend(self, row: Array, x: ov.Node) -> ov.Node:
+        items = op.gather(op.shape_of(x), _ints(0), _ints(0))
+        rows = op.broadcast(_constant(row.reshape(1, 1, -1)), op.concat([items, _ints(1, len(row))], 0))
+        return op.concat([rows, x], 1)
+
+    def add(self, x: ov.Node, y: ov.Node | Array) -> ov.Node:
+        return op.add(x, _constant(y) if isinstance(y, np.ndarray) else y)
+
+    def linear(self, x: ov.Node, weight: Array, bias: Array | None = None) -> ov.Node:
+        y = op.matmul(x, _constant(weight), transpose_a=False, transpose_b=True)
+        return y if bias is None else op.add(y, _constant(bias))
+
+    def layer_norm(self, x: ov.Node, weight: Array, bias: Array, eps: float) -> ov.Node:
+        y = op.mvn(x, _ints(-1), normalize_variance=True, eps=eps, eps_mode="inside_sqrt")
+        return op.add(op.multiply(y, _constant(weight)), _constant(bias))
+
+    def attention(self, qkv: ov.Node, heads: int, *, causal: bool) -> ov.Node:
+        width = qkv.get_output_partial_shape(0)[2].get_length() // 3
+        x = op.reshape(qkv, _ints(0, 0, 3, heads, width // heads), special_zero=True)
+        parts = op.split(op.transpose(x, _ints(2, 0, 3, 1, 4)), np.array(0), 3)
+        q, k, v = (op.squeeze(part, _ints(0)) for part in parts.outputs())  # each (n, heads, tokens, head width)
+        x = op.transpose(op.scaled_dot_product_attention(q, k, v, causal=causal), _ints(0, 2, 1, 3))
+        return op.reshape(x, _ints(0, 0, width), special_zero=True)
+
+    def gelu(self, x: ov.Node) -> ov.Node:
+        return op.gelu(x, "erf")
+
+    def quick_gelu(self, x: ov.Node) -> ov.Node:
+        return op.swish(x, op.constant(np.float32(1.702)))
+
+    def end(self, ids: ov.Node, end_id: int | None) -> ov.Node:
+        marks = ids if end_id is None else op.convert(op.equal(ids, op.constant(np.int64(end_id))), "i32")
+        largest = op.topk(marks, op.constant(np.int64(1)), 1, "max", "index", "i64", stable=True)
+        return largest.output(1)  # (n, 1)
+
+    def take(self, x: ov.Node, place: ov.Node | int) -> ov.Node:
+        if isinstance(place, int):
+            return op.gather(x, op.constant(np.int64(place)), op.constant(np.int64(1)))
+        rows = op.gather(x, place, op.constant(np.int64(1)), batch_dims=1)  # (n, 1, width)
+        return op.squeeze(rows, _ints(1))
+
+    def unit(self, x: ov.Node) -> ov.Node:
+        return op.normalize_l2(x, _ints(-1), eps=1e-12, eps_mode="max")
+
+
+def _constant(array: Array) -> ov.Node:
+    return op.constant(np.ascontiguousarray(array, np.float32), shared_memory=True)
+
+
+def _ints(*values: int) -> ov.Node:
+    return op.constant(np.array(values, np.int64))
+
+
+@cache
+def _core() -> ov.Core:
+    return ov.Core()
+
+
+def precisions() -> tuple[str, ...]:
+    """What the processor computes natively, best first: bfloat16 only where it has the instructions."""
+    native = "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return ("bfloat16", "float32") if native else ("float32",)
+
+
+def compile_tower(tower: Tower, precision: str) -> Run:
+    """Compile a tower, or take it from the cache, and return it as a function over batches of any size."""
+    compiled = _from_cache(tower, precision) or _compile(tower, precision)
+    requests = ov.AsyncInferQueue(compiled, compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+
+    def run(batch: NDArray[Any]) -> Rows:
+        rows = np.empty((len(batch), tower.card.dim), np.float32)
+        requests.set_callback(lambda request, place: rows.__setitem__(place, request.get_output_tensor().data))
+        for place in _slices(batch):
+            requests.start_async({0: np.ascontiguousarray(batch[place])}, place)
+        requests.wait_all()
+        return rows
+
+    return run
+
+
+def _slices(batch: NDArray[Any]) -> list[slice]:
+    is_text = batch.ndim == 2  # noqa: PLR2004  (n, tokens) against (n, size, size, 3)
+    step = max(1, TOKENS_PER_REQUEST // max(1, batch.shape[1])) if is_text else IMAGES_PER_REQUEST
+    return [slice(i, i + step) for i in range(0, len(batch), step)]
+
+
+def _compile(tower: Tower, precision: str) -> ov.CompiledModel:
+    compiled = _core().compile_model(_graph(tower), "CPU", _settings(tower, precision))
+    if blob := _blob(tower, precision):
+        _keep(compiled, blob)
+    return compiled
+
+
+def _graph(tower: Tower) -> ov.Model:
+    size = tower.card.pixels.size
+    shape, kind = ([-1, size, size, 3], ov.Type.u8) if tower.kind == "image" else ([-1, -1], ov.Type.i64)
+    batch = op.parameter(ov.PartialShape(shape), kind, name=tower.kind)
+    rows = tower.function(OpenvinoOps(), tower.weights(), tower.card, batch)
+    return ov.Model([op.result(rows)], [batch], tower.kind)
+
+
+def _settings(tower: Tower, precision: str) -> dict[str, str]:
+    return {
+        "INFERENCE_PRECISION_HINT": _HINTS[precision],
+        "PERFORMANCE_HINT": "THROUGHPUT" if tower.kind == "image" else "LATENCY",
+    }
+
+
+def _blob(tower: Tower, precision: str) -> Path | None:
+    if tower.cache is None:
+        return None
+    processor = _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    threads = os.cpu_count()
+    made_by = f"{ov.get_version()} {_core().get_property('CPU', 'FULL_DEVICE_NAME')} {processor} {threads}"
+    maker = hashlib.sha256(made_by.encode()).hexdigest()[:12]
+    return tower.cache / f"{tower.fingerprint[:24]}-{tower.kind}-{precision}-{maker}.openvino"
+
+
+def _from_cache(tower: Tower, precision: str) -> ov.CompiledModel | None:
+    blob = _blob(tower, precision)
+    if blob is None or not blob.is_file():
+        return None
+    try:
+        return _core().import_model(ov.Tensor(np.memmap(blob, np.uint8, "r")), "CPU", _settings(tower, precision))
+    except RuntimeError:  # written by another build, or cut short by a full disk: make it anew
+        with contextlib.suppress(OSError):
+            blob.unlink()
+        return None
+
+
+def _keep(compiled: ov.CompiledModel, blob: Path) -> None:
+    """Write the blob under its name only when it is whole; a cache that cannot be written is no cache, not an error."""
+    _atomically(blob, lambda path: path.write_bytes(compiled.export_model().getbuffer()))
+
+
+def _atomically(path: Path, write: Callable[[Path], Any]) -> None:
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
+        os.close(handle)
+        try:
+            write(Path(name))
+            Path(name).replace(path)
+        finally:
+            Path(name).unlink(missing_ok=True)

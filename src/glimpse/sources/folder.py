@@ -1,0 +1,69 @@
+"""Files and folders of this machine. A file's key is its absolute path; hidden files and folders are left out.
+
+What a file is, its bytes say (see `decoders`): names are not looked at.
+"""
+
+import os
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from glimpse.errors import BadItem, UsageError
+from glimpse.values import FAILURE_CODES, Item
+
+
+def root(place: str | os.PathLike[str]) -> Path:
+    """The absolute form of a place that there must be; links in it are kept as they are named.
+
+    Raises:
+        UsageError: there is no such file or folder, or it cannot be looked into.
+    """
+    path = Path(os.path.abspath(Path(place).expanduser()))  # noqa: PTH100  (resolve() would follow links)
+    try:
+        found = path.exists()
+        if found and path.is_dir():
+            next(os.scandir(path), None)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be opened: check its permissions") from error
+    if not found:
+        raise UsageError(f"there is no file or folder {path}: check the name")
+    return path
+
+
+def items(place: Path) -> Iterator[Item]:
+    """Every file at or below a place, folder by folder, in the order of their names."""
+    for path in [place] if not place.is_dir() else _walk(place):
+        try:
+            stat = path.stat()
+        except OSError:
+            yield Item(key_of(path), 0, 0, partial(read, path))  # reading it will say why
+            continue
+        if path.is_file():  # not a socket, a device or a pipe, which may never end
+            yield Item(key_of(path), stat.st_size, stat.st_mtime_ns, partial(read, path))
+
+
+def read(path: str | os.PathLike[str]) -> bytes:
+    """Read a file whole.
+
+    Raises:
+        BadItem: "vanished" or "unreadable".
+    """
+    try:
+        return Path(path).read_bytes()
+    except FileNotFoundError as error:
+        raise BadItem("vanished", FAILURE_CODES["vanished"]) from error
+    except (OSError, ValueError) as error:
+        raise BadItem("unreadable", FAILURE_CODES["unreadable"]) from error
+
+
+def key_of(path: Path) -> str:
+    """A path as text; bytes that are not UTF-8 are written as \\xNN."""
+    return os.fspath(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for parent, folders, names in os.walk(folder):  # does not follow links to folders, so there are no loops
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if not name.startswith("."):
+                yield Path(parent, name)
