@@ -50,7 +50,9 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as error:
         if "GLIMPSE_TRACEBACK" in os.environ:
             raise
-        sentence = f"this is a defect in glimpse ({type(error).__name__}): please report it, with GLIMPSE_TRACEBACK=1 set"
+        sentence = (
+            f"this is a defect in glimpse ({type(error).__name__}): please report it, with GLIMPSE_TRACEBACK=1 set"
+        )
         return _complain(sentence, DEFECT)
     return code if isinstance(code, int) else 0
 
@@ -65,15 +67,23 @@ def _complain(error: object, code: int) -> int:
 # Options that several commands share ----------------------------------------------------------------------------------
 
 _collection = click.option(
-    "--collection", "-c", type=click.Path(path_type=Path), help="The collection file. Default: photos.db in the data folder."
+    "--collection",
+    "-c",
+    type=click.Path(path_type=Path),
+    help="The collection file. Default: photos.db in the data folder.",
 )
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 _precision = click.option(
-    "--precision", default="auto", show_default=True, help="float32, bfloat16, or auto: the fastest that is native here."
+    "--precision",
+    default="auto",
+    show_default=True,
+    help="float32, bfloat16, or auto: the fastest that is native here.",
 )
 _runtime = click.option("--runtime", default="auto", show_default=True, help="openvino, or numpy (slow, exact).")
 _parity = click.option(
-    "--parity", is_flag=True, help="Treat pictures as open_clip and AutoGluon do: no EXIF turn, alpha or colour profiles."
+    "--parity",
+    is_flag=True,
+    help="Treat pictures as open_clip and AutoGluon do: no EXIF turn, alpha or colour profiles.",
 )
 _model_help = 'A name from `glimpse models`, "hf-hub:org/name", or a checkpoint folder.'
 
@@ -212,11 +222,15 @@ def search(
 ) -> None:
     """Find the pictures closest to TEXT, or to a picture, best first, with their cosines."""
     if sum(query is not None for query in (text, image, key)) != 1:
-        raise UsageError('say what to look for: a text, --image FILE or --key KEY, and only one of them')
+        raise UsageError("say what to look for: a text, --image FILE or --key KEY, and only one of them")
     with _open(collection, model) as photos:
         if not len(photos):
             raise UsageError(f"{photos.path} is empty: `glimpse index FOLDER` fills it")
-        hits = photos.search(key=key, k=count) if key is not None else photos.search(text if text is not None else image, k=count)
+        hits = (
+            photos.search(key=key, k=count)
+            if key is not None
+            else photos.search(text if text is not None else image, k=count)
+        )
     _show_hits(hits, as_json=as_json)
 
 
@@ -257,8 +271,7 @@ def embed(
     if bool(pictures) == (texts is not None):
         raise UsageError("say what to embed: pictures and folders, or --texts FILE")
     export.check(output)
-    keys_of = export.lines if texts else export.files
-    keys = keys_of(texts) if texts else keys_of(pictures)
+    keys = export.lines(texts) if texts else export.files(pictures)
     encoder = _encoder(model, runtime, precision, parity=parity)
     with terminal.progress("embedding") as progress:
         embedded = export.texts(encoder, keys) if texts else export.pictures(encoder, keys, progress)
@@ -304,7 +317,9 @@ def classify(
     if as_json:
         terminal.show_json(answers)
     else:
-        rows = [[key, labels[row.argmax()], f"{row.max():.3f}"] for key, row in zip(embedded.keys, chances, strict=True)]
+        rows = [
+            [key, labels[row.argmax()], f"{row.max():.3f}"] for key, row in zip(embedded.keys, chances, strict=True)
+        ]
         terminal.show_table(["picture", "label", "probability"], rows)
     _show_failures(embedded.failures)
     return FAILED_ITEMS if embedded.failures else 0
@@ -348,23 +363,18 @@ def status(collection: Path | None, *, as_json: bool) -> None:
 
     with _open(collection) as photos:
         made_by, failures = photos.generation, photos.failures()
-        facts = {
-            "collection": str(photos.path),
-            "bytes": photos.path.stat().st_size,
-            "items": len(photos),
-            "model": asdict(made_by) if made_by else None,
-            "failed": dict(Counter(failure.code for failure in failures)),
-        }
+        items, size, codes = len(photos), photos.path.stat().st_size, Counter(failure.code for failure in failures)
     if as_json:
-        terminal.show_json(facts | {"failures": [asdict(failure) for failure in failures]})
+        facts = {"collection": str(photos.path), "bytes": size, "items": items, "failed": codes}
+        model = asdict(made_by) if made_by else None
+        terminal.show_json(facts | {"model": model, "failures": [asdict(failure) for failure in failures]})
         return
-    model = f"{made_by.model}, {made_by.dim} dimensions, {made_by.precision}" if made_by else "none yet"
     rows = [
         ["collection", str(photos.path)],
-        ["size", f"{facts['bytes'] / 1e6:.1f} MB"],
-        ["pictures", str(facts["items"])],
-        ["model", model],
-        ["failed", ", ".join(f"{count} {code}" for code, count in facts["failed"].items()) or "none"],
+        ["size", f"{size / 1e6:.1f} MB"],
+        ["pictures", str(items)],
+        ["model", f"{made_by.model}, {made_by.dim} dimensions, {made_by.precision}" if made_by else "none yet"],
+        ["failed", ", ".join(f"{count} {code}" for code, count in codes.items()) or "none"],
     ]
     terminal.show_table(["", ""], rows)
     _show_failures(failures)

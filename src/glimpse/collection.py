@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,7 +79,11 @@ class Collection:
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], model: "Encoder | str | os.PathLike[str] | None" = None, *, create: bool = True
+        self,
+        path: str | os.PathLike[str],
+        model: "Encoder | str | os.PathLike[str] | None" = None,
+        *,
+        create: bool = True,
     ) -> None:
         """Open a collection, or make it.
 
@@ -104,7 +108,7 @@ class Collection:
             raise UsageError(f"there is no collection {self.path} yet: `glimpse index FOLDER` makes one")
         self._db = _open(self.path)
         if model is not None and not isinstance(model, str | os.PathLike):
-            self._encoder = self._checked(model)
+            self.use(model)
 
     # What it holds ----------------------------------------------------------------------------------------------------
 
@@ -135,7 +139,7 @@ class Collection:
     def generation(self) -> Generation | None:
         """Which model made the vectors; None before the first of them."""
         row = self._one("SELECT model, fingerprint, dim, precision, parity FROM generations")
-        return Generation(*row[:4], parity=bool(row[4])) if row else None
+        return Generation(row[0], row[1], row[2], row[3], bool(row[4])) if row else None
 
     @property
     def encoder(self) -> "Encoder":
@@ -152,6 +156,14 @@ class Collection:
             name = self._asked or (made_by.model if made_by else DEFAULT_MODEL)
             self._encoder = self._checked(load(name, parity=bool(made_by and made_by.parity)))  # type: ignore[arg-type]
         return self._encoder
+
+    def use(self, encoder: "Encoder") -> None:
+        """Take a loaded model for this collection.
+
+        Raises:
+            ModelMismatch: it is not the one that made the vectors.
+        """
+        self._encoder = self._checked(encoder)
 
     def _checked(self, encoder: "Encoder") -> "Encoder":
         made_by = self.generation
@@ -196,7 +208,9 @@ class Collection:
     def keys_with_digest(self, digest: bytes) -> list[str]:
         """The keys of items that have this content."""
         with _explained(self.path):
-            return [key for (key,) in self._db.execute("SELECT key FROM items WHERE digest = ? ORDER BY key", (digest,))]
+            return [
+                key for (key,) in self._db.execute("SELECT key FROM items WHERE digest = ? ORDER BY key", (digest,))
+            ]
 
     def add(
         self,
@@ -287,7 +301,11 @@ class Collection:
     # Searching --------------------------------------------------------------------------------------------------------
 
     def search(
-        self, query: "str | PictureLike | NDArray[np.floating[Any]] | None" = None, *, key: str | None = None, k: int = 10
+        self,
+        query: "str | PictureLike | NDArray[np.floating[Any]] | None" = None,
+        *,
+        key: str | None = None,
+        k: int = 10,
     ) -> list[Hit]:
         """Find the items closest to a query, best first; equal scores are ordered by key.
 
@@ -312,14 +330,17 @@ class Collection:
         return [hit for hit in search.nearest(rows[place], keys, rows, k + 1) if hit.key != key][:k]
 
     def _query_row(self, query: Any) -> NDArray[np.float32]:
+        if isinstance(query, np.ndarray) and np.issubdtype(query.dtype, np.floating):
+            return self._unit(query)
+        return np.asarray(self._embedded(query)[0], np.float32)
+
+    def _embedded(self, query: Any) -> Rows:
         if isinstance(query, str):
             if not query.strip():
                 raise UsageError("the search text is empty: say what to look for")
-            return self.encoder.texts([query])[0]
-        if isinstance(query, np.ndarray) and np.issubdtype(query.dtype, np.floating):
-            return self._unit(query)
+            return self.encoder.texts([query])
         if isinstance(query, os.PathLike | bytes | Image.Image | np.ndarray):
-            return self.encoder.images([query])[0]
+            return self.encoder.images([query])
         raise UsageError(f"a {type(query).__name__} is no query: give a text, a Path, a picture or a float vector")
 
     def _unit(self, vector: NDArray[Any]) -> NDArray[np.float32]:
@@ -327,7 +348,9 @@ class Collection:
         length = float(np.linalg.norm(vector.astype(np.float64)))
         if made_by is None or vector.shape != (made_by.dim,) or not np.isfinite(length) or length == 0:
             dim = made_by.dim if made_by else "?"
-            raise UsageError(f"a query vector has shape ({dim},), is finite and not all zero; this one is {vector.shape}")
+            raise UsageError(
+                f"a query vector has shape ({dim},), is finite and not all zero; this one is {vector.shape}"
+            )
         return np.asarray(vector / length, np.float32)
 
     def _all_rows(self) -> tuple[list[str], Rows]:
@@ -347,7 +370,7 @@ class Collection:
         """Close the file; SQLite folds the write-ahead log into it."""
         self._db.close()
 
-    def __enter__(self) -> "Collection":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -453,6 +476,8 @@ def _explained(path: Path) -> Iterator[None]:
         for known, kind, sentence in _SENTENCES:
             if code == known:
                 raise kind(f"{path}: {sentence}") from error
-        raise NotACollection(f"{path}: it is not a whole glimpse collection: restore it, or name another file") from error
+        raise NotACollection(
+            f"{path}: it is not a whole glimpse collection: restore it, or name another file"
+        ) from error
     except OSError as error:
         raise StorageError(f"{path} cannot be made or opened ({error.strerror}): name another place") from error

@@ -70,7 +70,13 @@ class Encoder:
     """
 
     def __init__(
-        self, model: formats.Model, folder: Path, *, runtime: str = "auto", precision: str = "auto", parity: bool = False
+        self,
+        model: formats.Model,
+        folder: Path,
+        *,
+        runtime: str = "auto",
+        precision: str = "auto",
+        parity: bool = False,
     ) -> None:
         """Check the choices; reads no weights. `folder` is where the tokenizer is."""
         self.card: ModelCard = model.card
@@ -146,8 +152,9 @@ class Encoder:
     def _embed_good(self, prepared: Sequence[Pixels | BadItem]) -> Rows:
         rows = np.full((len(prepared), self.dim), np.nan, np.float32)
         good = [place for place, result in enumerate(prepared) if not isinstance(result, BadItem)]
+        ready = [result for result in prepared if not isinstance(result, BadItem)]
         if good:
-            rows[good] = self.embed(np.stack([prepared[place] for place in good]))  # type: ignore[arg-type]
+            rows[good] = self.embed(np.stack(ready))
         return rows
 
     def prepare(self, picture: PictureLike) -> Pixels:
@@ -199,13 +206,17 @@ class Encoder:
         Returns:
             float32 (n, labels), rows adding up to 1: the softmax of cosines times the checkpoint's own logit scale.
         """
+        return self.rank(self.images(pictures), labels, template=template)
+
+    def rank(self, rows: Rows, labels: Sequence[str], *, template: str | Sequence[str] = DEFAULT_TEMPLATE) -> Rows:
+        """`classify` for pictures that are embedded already: rows float32 (n, dim) → (n, labels)."""
         choices = _texts(labels)
         if not choices:
             raise UsageError("there are no labels: give at least one")
         names = np.stack([self.texts(_fill(one, choices)) for one in _templates(template)]).mean(0)
         names /= np.linalg.norm(names, axis=1, keepdims=True)
-        logits = self.card.logit_scale * (self.images(pictures) @ names.T)  # (n, labels)
-        chances = np.exp(logits - logits.max(1, keepdims=True, initial=-np.inf))
+        logits = self.card.logit_scale * (rows @ names.T)  # (n, labels)
+        chances = np.exp(logits - logits.max(1, keepdims=True))
         return np.asarray(chances / chances.sum(1, keepdims=True), np.float32)
 
     @cached_property

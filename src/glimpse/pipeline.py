@@ -36,7 +36,9 @@ def index(
     roots = [folder.root(place) for place in places]
     items = {item.key: item for root in roots for item in folder.items(root)}
     if not items:
-        raise UsageError(f"there are no files in {', '.join(map(str, roots)) or 'nothing'}: name a folder with pictures")
+        raise UsageError(
+            f"there are no files in {', '.join(map(str, roots)) or 'nothing'}: name a folder with pictures"
+        )
     run = _Run(collection, items)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for batch in ahead(pool, _Worker(collection.encoder), run.changed(), BATCH):

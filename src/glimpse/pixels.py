@@ -144,8 +144,10 @@ _PREMULTIPLIED = {"RGBA": "RGBa", "LA": "La"}
 
 
 def _resize(picture: Image.Image, size: tuple[int, int], resampling: Image.Resampling) -> Image.Image:
-    """Resize across, then down. Pillow up to 12 always did; Pillow 13 takes the cheaper order, and the two round
-    differently (by up to 7 of 255): the models were trained, and the references made, with the former.
+    """Resize across, then down.
+
+    Pillow up to 12 always did; Pillow 13 takes the cheaper order, and the two round differently (by up to 7 of 255): the
+    models were trained, and the references made, with the former.
     """
     premultiplied = _PREMULTIPLIED.get(picture.mode)
     if premultiplied:  # what Pillow does around a resize, once instead of twice

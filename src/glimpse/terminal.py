@@ -123,8 +123,9 @@ def show_picture(picture: Image.Image) -> None:
 
 
 def picture_escapes(picture: Image.Image, protocol: str) -> str:
-    """The bytes that make a terminal draw a picture: https://iterm2.com/documentation-images.html and
-    https://sw.kovidgoyal.net/kitty/graphics-protocol.
+    """The bytes that make a terminal draw a picture.
+
+    By https://iterm2.com/documentation-images.html and https://sw.kovidgoyal.net/kitty/graphics-protocol.
     """
     file = io.BytesIO()
     picture.save(file, "PNG")

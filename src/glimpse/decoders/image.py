@@ -37,7 +37,7 @@ def decode(data: bytes) -> Image.Image:
 
 
 @cache
-def _formats() -> tuple[str, ...]:
+def formats() -> tuple[str, ...]:
     """The formats of the list that this build of Pillow opens; it fails on names it does not know."""
     Image.init()
     return tuple(name for name in FORMATS if name in Image.OPEN)
@@ -45,7 +45,7 @@ def _formats() -> tuple[str, ...]:
 
 def _open(data: bytes) -> Image.Image:
     try:
-        picture = Image.open(io.BytesIO(data), formats=_formats())
+        picture = Image.open(io.BytesIO(data), formats=formats())
     except UnidentifiedImageError as error:
         raise _bad("unsupported-format") from error
     except Exception as error:

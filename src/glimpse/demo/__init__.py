@@ -5,8 +5,12 @@ photographs.
 """
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+
+from glimpse.values import Hit
 
 MODEL = Path(__file__).parent / "model"
 PICTURES = Path(__file__).parent / "pictures"
@@ -24,3 +28,18 @@ def captions() -> dict[str, Any]:
     """What is on each bundled picture, and which five stand for the tutorial's."""
     found: dict[str, Any] = json.loads((PICTURES / "captions.json").read_text("utf-8"))
     return found
+
+
+def answers(*, progress: Callable[[str], object], k: int = 4) -> list[tuple[str, list[Hit]]]:
+    """Do the main job: index the bundled pictures into a temporary collection and ask QUERIES of it.
+
+    Returns:
+        Each query with its k best hits, whose keys are paths of picture files.
+    """
+    from glimpse.collection import Collection  # noqa: PLC0415  (heavy, and only needed here)
+    from glimpse.encoder import load  # noqa: PLC0415
+
+    with TemporaryDirectory() as folder, Collection(Path(folder) / "demo.db", load("demo")) as pictures:
+        report = pictures.index(*sorted(PICTURES.glob("*.jpg")))
+        progress(f"{report.indexed} bundled pictures indexed in {report.seconds:.1f} s")
+        return [(query, pictures.search(query, k=k)) for query in QUERIES]

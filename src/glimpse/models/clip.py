@@ -63,9 +63,7 @@ def tower_shapes(card: ModelCard, tower: Literal["image", "text"]) -> dict[str, 
             "text.tokens": (card.vocabulary, shape.width),
             "text.positions": (card.context, shape.width),
         }
-    blocks = {
-        f"{tower}.{i}.{name}": size for i in range(shape.layers) for name, size in _block_shapes(shape).items()
-    }
+    blocks = {f"{tower}.{i}.{name}": size for i in range(shape.layers) for name, size in _block_shapes(shape).items()}
     ends = {
         f"{tower}.after.weight": (shape.width,),
         f"{tower}.after.bias": (shape.width,),

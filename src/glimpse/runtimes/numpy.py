@@ -30,7 +30,8 @@ class NumpyOps:
         return np.concatenate([np.broadcast_to(row.astype(np.float64), (len(x), 1, x.shape[-1])), x], axis=1)
 
     def add(self, x: Float, y: Float | Array) -> Float:
-        return x + y
+        z: Float = x + y
+        return z
 
     def linear(self, x: Float, weight: Array, bias: Array | None = None) -> Float:
         y: Float = x @ weight.T.astype(np.float64)
@@ -38,7 +39,8 @@ class NumpyOps:
 
     def layer_norm(self, x: Float, weight: Array, bias: Array, eps: float) -> Float:
         centred = x - x.mean(-1, keepdims=True)
-        return centred / np.sqrt((centred**2).mean(-1, keepdims=True) + eps) * weight + bias
+        y: Float = centred / np.sqrt((centred**2).mean(-1, keepdims=True) + eps) * weight + bias
+        return y
 
     def attention(self, qkv: Float, heads: int, *, causal: bool) -> Float:
         n, tokens, width = qkv.shape[0], qkv.shape[1], qkv.shape[2] // 3
@@ -51,19 +53,24 @@ class NumpyOps:
         return mixed.transpose(0, 2, 1, 3).reshape(n, tokens, width)
 
     def gelu(self, x: Float) -> Float:
-        return x * 0.5 * (1 + _erf(x / np.sqrt(2)))
+        y: Float = x * 0.5 * (1 + _erf(x / np.sqrt(2)))
+        return y
 
     def quick_gelu(self, x: Float) -> Float:
-        return x / (1 + np.exp(-1.702 * x))
+        y: Float = x / (1 + np.exp(-1.702 * x))
+        return y
 
     def end(self, ids: NDArray[np.int64], end_id: int | None) -> NDArray[np.int64]:
-        return (ids if end_id is None else ids == end_id).argmax(1)
+        place: NDArray[np.int64] = (ids if end_id is None else ids == end_id).argmax(1)
+        return place
 
     def take(self, x: Float, place: NDArray[np.int64] | int) -> Float:
-        return x[np.arange(len(x)), place]
+        y: Float = x[np.arange(len(x)), place]
+        return y
 
     def unit(self, x: Float) -> Float:
-        return x / np.linalg.norm(x, axis=-1, keepdims=True)
+        y: Float = x / np.linalg.norm(x, axis=-1, keepdims=True)
+        return y
 
 
 def precisions() -> tuple[str, ...]:
@@ -71,7 +78,7 @@ def precisions() -> tuple[str, ...]:
     return ("float32",)
 
 
-def compile_tower(tower: Tower, precision: str) -> Run:
+def compile_tower(tower: Tower, _precision: str) -> Run:
     """Bind the weights; there is nothing to compile."""
     weights, ops = tower.weights(), NumpyOps()
 

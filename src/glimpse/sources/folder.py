@@ -57,7 +57,7 @@ def read(path: str | os.PathLike[str]) -> bytes:
 
 
 def key_of(path: Path) -> str:
-    """A path as text; bytes that are not UTF-8 are written as \\xNN."""
+    """A path as text; bytes that are not UTF-8 are written as escapes, `backslash xNN`."""
     return os.fspath(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 

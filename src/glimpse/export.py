@@ -1,0 +1,127 @@
+"""Embeddings as files for other programs: .npy with the rows' names beside it, or .parquet. Knows no collection."""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from glimpse.encoder import Encoder
+from glimpse.errors import MissingExtra, UsageError
+from glimpse.sources import folder
+from glimpse.values import Failure, Progress, Rows
+
+STEP = 256  # pictures between two reports of progress
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """Names with their float32 (n, dim) rows, and what could not be embedded."""
+
+    keys: list[str]
+    rows: Rows
+    failures: list[Failure]
+
+
+def check(output: Path) -> None:
+    """Refuse an output that could not be written, before any work is done.
+
+    Raises:
+        UsageError: neither .npy nor .parquet, or no such folder.
+        MissingExtra: .parquet without pyarrow.
+    """
+    if output.suffix not in (".npy", ".parquet"):
+        raise UsageError(f"{output} is neither .npy nor .parquet: choose one of them")
+    if not output.parent.is_dir():
+        raise UsageError(f"there is no folder {output.parent}: make it, or name another")
+    if output.suffix == ".parquet" and find_spec("pyarrow") is None:
+        raise MissingExtra(".parquet needs pyarrow: pip install 'glimpse-search[parquet]', or choose .npy")
+
+
+def files(places: Sequence[Path]) -> list[str]:
+    """The files in places, in order.
+
+    Raises:
+        UsageError: a place is not there, or there is no file at all.
+    """
+    keys = [item.key for place in places for item in folder.items(folder.root(place))]
+    if not keys:
+        raise UsageError(f"there are no files in {', '.join(map(str, places))}: name a folder with pictures")
+    return keys
+
+
+def lines(path: Path) -> list[str]:
+    """The lines of a text file, empty ones left out.
+
+    Raises:
+        UsageError: it cannot be read, or has no line.
+    """
+    try:
+        found = [line for line in path.read_text("utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read as UTF-8 text: check its name and contents") from error
+    if not found:
+        raise UsageError(f"{path} has no text: put one on each line")
+    return found
+
+
+def texts(encoder: Encoder, asked: Sequence[str]) -> Embedded:
+    """Embed texts, which cannot fail."""
+    return Embedded(list(asked), encoder.texts(asked), [])
+
+
+def pictures(encoder: Encoder, paths: Sequence[str], progress: Callable[[Progress], None]) -> Embedded:
+    """Embed picture files; bad ones are left out of keys and rows, and named."""
+    began = time.monotonic()
+    blocks: list[Rows] = [np.empty((0, encoder.dim), np.float32)]
+    failures: list[Failure] = []
+    for start in range(0, len(paths), STEP):
+        rows, bad = encoder.images(paths[start : start + STEP], errors="nan")
+        blocks.append(rows)
+        failures += bad
+        done = start + len(rows)
+        progress(Progress(done, len(paths), done - len(failures), len(failures), time.monotonic() - began))
+    rows = np.concatenate(blocks)
+    good = ~np.isnan(rows[:, 0])
+    return Embedded([path for path, is_good in zip(paths, good, strict=True) if is_good], rows[good], failures)
+
+
+def write(output: Path, keys: Sequence[str], rows: Rows) -> None:
+    """Write rows with their names: under the final name only when whole.
+
+    Raises:
+        UsageError: the place cannot be written.
+    """
+    try:
+        if output.suffix == ".npy":
+            _replace(output, lambda path: _write_npy(path, rows))
+            _replace(output.with_suffix(".keys.json"), lambda path: path.write_text(json.dumps(list(keys), indent=0)))
+        else:
+            _replace(output, lambda path: _write_parquet(path, keys, rows))
+    except OSError as error:
+        raise UsageError(f"{output} cannot be written ({error.strerror}): name another place") from error
+
+
+def _replace(output: Path, write_to: Callable[[Path], object]) -> None:
+    part = output.with_name(f".{output.name}.part")
+    try:
+        write_to(part)
+        part.replace(output)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _write_npy(path: Path, rows: Rows) -> None:
+    with path.open("wb") as stream:  # np.save adds .npy to names
+        np.save(stream, rows)
+
+
+def _write_parquet(path: Path, keys: Sequence[str], rows: Rows) -> None:
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    vectors = pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), rows.shape[1])
+    pq.write_table(pa.table({"key": pa.array(list(keys)), "vector": vectors}), path)

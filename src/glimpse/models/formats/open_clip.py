@@ -1,0 +1,127 @@
+"""open_clip's layout: `open_clip_config.json` (or what its own table says) and `open_clip_model.safetensors`."""
+
+from pathlib import Path
+
+from glimpse.errors import ModelUnsupported
+from glimpse.models import clip
+from glimpse.models.formats.recipes import (
+    KINDS,
+    Config,
+    Kind,
+    Model,
+    Recipe,
+    checked,
+    end_recipes,
+    logit_scale,
+    same,
+    tensor_files,
+    three,
+    transposed,
+)
+from glimpse.models.formats.tensors import Tensors
+from glimpse.values import Activation, ModelCard, PixelRules, TowerShape
+
+_PLAIN_MODEL = {"embed_dim", "vision_cfg", "text_cfg", "quick_gelu"}
+_PLAIN_VISION = {"image_size", "layers", "width", "patch_size", "head_width", "mlp_ratio"}
+_PLAIN_TEXT = {"context_length", "vocab_size", "width", "heads", "layers", "mlp_ratio"}
+
+
+def read(folder: Path, name: str, config: Config) -> Model:
+    """Read a checkpoint in this layout; `config` has model_cfg and preprocess_cfg. See `formats.read`."""
+    model = config.get("model_cfg") or {}
+    _refuse_unknown(name, model)
+    files = tensor_files(folder, "open_clip_model.safetensors")
+    tensors = Tensors(files)
+    card = _card(name, model, config.get("preprocess_cfg") or {}, logit_scale(tensors, files))
+    return checked(card, files, tensors, {kind: _recipes(card, kind) for kind in KINDS})
+
+
+def _refuse_unknown(name: str, model: Config) -> None:
+    """Refuse what these towers do not do, rather than compute something else."""
+    vision, text = model.get("vision_cfg") or {}, model.get("text_cfg") or {}
+    known = ((model, _PLAIN_MODEL), (vision, _PLAIN_VISION), (text, _PLAIN_TEXT))
+    unknown = sorted(key for config, keys in known for key, value in config.items() if key not in keys and value)
+    if not isinstance(vision.get("patch_size"), int):
+        unknown.append("vision_cfg without patches")
+    if unknown:
+        raise ModelUnsupported(
+            f"{name} is not a plain ViT with a plain text transformer ({', '.join(unknown)}), which glimpse does not "
+            "support yet: `glimpse models` lists what it does"
+        )
+
+
+def _card(name: str, model: Config, preprocess: Config, scale: float) -> ModelCard:
+    vision, text = model["vision_cfg"], model["text_cfg"]
+    activation: Activation = "quick_gelu" if model.get("quick_gelu") else "gelu"
+    size = vision.get("image_size", 224)
+    defaults = PixelRules(size, size)
+    return ModelCard(
+        name=name,
+        family="clip",
+        dim=model["embed_dim"],
+        patch=vision["patch_size"],
+        image=TowerShape(
+            vision["width"],
+            vision["layers"],
+            vision["width"] // vision.get("head_width", 64),
+            int(vision["width"] * vision.get("mlp_ratio", 4.0)),
+            activation,
+        ),
+        text=TowerShape(
+            text["width"], text["layers"], text["heads"], int(text["width"] * text.get("mlp_ratio", 4.0)), activation
+        ),
+        pixels=PixelRules(
+            size=size,
+            resize_to=size,
+            resize_mode=preprocess.get("resize_mode", "shortest"),
+            interpolation=preprocess.get("interpolation", "bicubic"),
+            mean=three(preprocess.get("mean", defaults.mean)),
+            std=three(preprocess.get("std", defaults.std)),
+            convert="last",
+        ),
+        context=text.get("context_length", 77),
+        vocabulary=text.get("vocab_size", 49408),
+        end_id=None,
+        logit_scale=scale,
+    )
+
+
+def _recipes(card: ModelCard, kind: Kind) -> dict[str, Recipe]:
+    shape = card.image if kind == "image" else card.text
+    shapes = clip.tower_shapes(card, kind)
+    found: dict[str, Recipe] = {}
+    for i in range(shape.layers):
+        at = f"{'visual.' if kind == 'image' else ''}transformer.resblocks.{i}"
+        for part in ("weight", "bias"):
+            names = {
+                "norm1": f"{at}.ln_1.{part}",
+                "qkv": f"{at}.attn.in_proj_{part}",
+                "out": f"{at}.attn.out_proj.{part}",
+                "norm2": f"{at}.ln_2.{part}",
+                "up": f"{at}.mlp.c_fc.{part}",
+                "down": f"{at}.mlp.c_proj.{part}",
+            }
+            places = {f"{kind}.{i}.{to}.{part}": name for to, name in names.items()}
+            found |= {to: Recipe((name,), shapes[to], same) for to, name in places.items()}
+    found |= end_recipes(card, kind, _IMAGE if kind == "image" else _TEXT)
+    projection = found[f"{kind}.projection"]  # open_clip keeps it as (width, dim)
+    return found | {f"{kind}.projection": Recipe(projection.names, projection.shape[::-1], transposed)}
+
+
+_IMAGE = {
+    "image.patch": "visual.conv1.weight",
+    "image.class": "visual.class_embedding",
+    "image.positions": "visual.positional_embedding",
+    "image.before.weight": "visual.ln_pre.weight",
+    "image.before.bias": "visual.ln_pre.bias",
+    "image.after.weight": "visual.ln_post.weight",
+    "image.after.bias": "visual.ln_post.bias",
+    "image.projection": "visual.proj",
+}
+_TEXT = {
+    "text.tokens": "token_embedding.weight",
+    "text.positions": "positional_embedding",
+    "text.after.weight": "ln_final.weight",
+    "text.after.bias": "ln_final.bias",
+    "text.projection": "text_projection",
+}
