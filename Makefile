@@ -29,7 +29,7 @@ bench: .venv/bench  ## print our speed beside transformers', as ratios from one 
 	touch $@
 
 .venv/dev: .venv/installed
-	$(BIN)/pip install --quiet --disable-pip-version-check -e . "mypy>=1.15" "pyarrow>=15" "pytest>=8.3" "ruff>=0.11"
+	$(BIN)/pip install --quiet --disable-pip-version-check -e . "hypothesis>=6" "mypy>=1.15" "pyarrow>=15" "pytest>=8.3" "ruff>=0.11"
 	touch $@
 
 .venv/bench: .venv/dev

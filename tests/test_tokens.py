@@ -1,0 +1,57 @@
+import json
+
+import numpy as np
+import pytest
+from conftest import GOLDENS
+
+from glimpse import tokens
+from glimpse.errors import CheckpointError
+
+
+@pytest.mark.parametrize("name", GOLDENS)
+@pytest.mark.filterwarnings("ignore::glimpse.tokens.TruncationWarning")
+def test_ids_equal_the_reference(name, golden):
+    reference = golden(name)
+    assert any(len(ids) == 77 for ids in reference.ids)  # one is too long
+    assert tokens.load(reference.folder, 77).encode(reference.texts) == reference.ids
+
+
+@pytest.mark.filterwarnings("ignore::glimpse.tokens.TruncationWarning")
+def test_vocabulary_and_merges_do_as_well_as_tokenizer_json(golden, tmp_path):
+    reference = golden("hf-clip-gelu")
+    whole = json.loads((reference.folder / "tokenizer.json").read_bytes())["model"]
+    (tmp_path / "vocab.json").write_text(json.dumps(whole["vocab"]))
+    pairs = [pair if isinstance(pair, str) else " ".join(pair) for pair in whole["merges"]]
+    (tmp_path / "merges.txt").write_text("\n".join(["#version: 0.2", *pairs, ""]), "utf-8")
+    assert tokens.load(tmp_path, 77).encode(reference.texts) == reference.ids
+
+
+def test_open_clip_reads_entities_of_web_pages(golden):
+    ours = tokens.load(golden("open_clip-vit").folder, 77)
+    assert ours.encode(["cats &amp;amp; dogs"]) == ours.encode(["cats & dogs"])
+
+
+def test_truncation_warns_and_names_the_text(golden):
+    reference = golden("hf-clip-gelu")
+    long = "a very long story " * 30
+    with pytest.warns(tokens.TruncationWarning, match=r"'a very long story .*…' has 122 tokens, the model takes 77"):
+        (ids,) = tokens.load(reference.folder, 77).encode([long])
+    assert (len(ids), ids[0], ids[-1]) == (77, 49406, 49407)
+
+
+def test_batches_group_like_lengths_and_lose_nothing():
+    encoded = [[1] * length for length in (5, 2, 9, 2, 7)]
+    found = {}
+    for places, ids in tokens.batches(encoded, most=2):
+        assert ids.dtype == np.int64
+        assert len(places) <= 2
+        for place, row in zip(places, ids, strict=True):
+            found[place] = (int(row.sum()), len(row))
+    assert {place: size for place, (size, _) in found.items()} == {0: 5, 1: 2, 2: 9, 3: 2, 4: 7}
+    assert found[1][1] == found[3][1] == 2  # the short ones were not padded to the long one
+
+
+def test_a_broken_tokenizer_is_named(tmp_path):
+    (tmp_path / "tokenizer.json").write_text("{")
+    with pytest.raises(CheckpointError, match="tokenizer files of .* cannot be read"):
+        tokens.load(tmp_path, 77)
