@@ -401,24 +401,21 @@ def demo(output: Path) -> None:
     from glimpse import terminal  # noqa: PLC0415
     from glimpse.sheet import contact_sheet  # noqa: PLC0415
 
+    if not output.parent.is_dir() or output.suffix.lower() not in (".jpg", ".jpeg", ".png", ".webp"):
+        raise UsageError(f"{output} cannot be written: name a .jpg or .png file in a folder that there is")
     answers = bundled.answers(progress=terminal.say)
-    for query, hits in answers:
-        terminal.show_table(
-            ["score", query], [[f"{hit.score:.3f}", Path(hit.key).name] for hit in hits]
-        ) if sys.stdout.isatty() else _show_answer(query, hits)
     sheet = contact_sheet(answers)
     try:
         sheet.save(output, quality=90)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{output} cannot be written: name another picture file with --output") from error
+    except OSError as error:
+        raise UsageError(f"{output} cannot be written ({error.strerror}): name another place with --output") from error
+    for query, hits in answers:
+        print(query)
+        for hit in hits:
+            print(f"  {hit.score:.3f}  {Path(hit.key).name}")
     if terminal.can_show_pictures():
         terminal.show_picture(sheet)
     terminal.say(f"The pictures found are in {output}. The demo model knows composed scenes, not photographs.")
     terminal.say("Next, with your own pictures:  glimpse index ~/Pictures")
     terminal.say('and then:                      glimpse search "a carriage"')
 
-
-def _show_answer(query: str, hits: Sequence["Hit"]) -> None:
-    print(query)
-    for hit in hits:
-        print(f"  {hit.score:.3f}  {Path(hit.key).name}")

@@ -15,13 +15,16 @@ from glimpse.values import Hit
 MODEL = Path(__file__).parent / "model"
 PICTURES = Path(__file__).parent / "pictures"
 
-QUERIES = (
-    "a horse and a carriage",
-    "There is an airplane over a car.",
-    "a fox in the snow",
-    "three sheep in the meadow",
-    "a pizza",
-)
+EXPECTED = {
+    "a horse with a carriage": "horse-and-carriage.jpg",
+    "There is an airplane over a car.": "airplane-over-car.jpg",
+    "a fox in the snow": "fox-in-the-snow.jpg",
+    "three sheep in the meadow": "three-sheep-in-the-meadow.jpg",
+    "a pizza": "pizza-on-red.jpg",
+}
+"""The five questions of `glimpse demo`, each with the picture that should be found first."""
+
+QUERIES = tuple(EXPECTED)
 
 
 def captions() -> dict[str, Any]:

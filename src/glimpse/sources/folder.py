@@ -22,7 +22,7 @@ def root(place: str | os.PathLike[str]) -> Path:
     try:
         found = path.exists()
         if found and path.is_dir():
-            next(os.scandir(path), None)
+            os.scandir(path).close()
     except OSError as error:
         raise UsageError(f"{path} cannot be opened: check its permissions") from error
     if not found:

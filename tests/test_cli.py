@@ -1,0 +1,283 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import noise
+
+from glimpse import cli
+from glimpse.collection import Collection
+
+
+@pytest.fixture
+def glimpse(capsys, tmp_path, golden):
+    """Run a command with a tiny model; gives (exit code, standard output, standard error)."""
+    model = str(golden("hf-clip-gelu").folder)
+    database = str(tmp_path / "cli.db")
+
+    def run(*arguments):
+        said = [str(one).replace("MODEL", model).replace("DB", database) for one in arguments]
+        code = cli.run(said)
+        out, err = capsys.readouterr()
+        assert "Traceback" not in out + err
+        return code, out, err
+
+    return run
+
+
+@pytest.fixture
+def indexed(glimpse, album):
+    (album / "notes.txt").unlink()
+    assert glimpse("index", album, "-c", "DB", "-m", "MODEL")[0] == 0
+    return album
+
+
+def test_index_names_what_failed_and_exits_with_1(glimpse, album):
+    code, out, err = glimpse("index", album, "-c", "DB", "-m", "MODEL")
+    assert code == 1
+    assert out == ""
+    assert f"failed: {album / 'notes.txt'}: not a picture in a format that glimpse opens (unsupported-format)" in err
+    assert "4 indexed, 0 unchanged, 1 failed" in err
+    assert "indexing: 5/5" in err  # plain lines where there is no terminal
+
+
+def test_index_as_json(glimpse, album):
+    code, out, _ = glimpse("index", album, "-c", "DB", "-m", "MODEL", "--json")
+    report = json.loads(out)
+    assert (code, report["indexed"], report["failures"][0]["code"]) == (1, 4, "unsupported-format")
+
+
+def test_index_again_needs_no_model_name(glimpse, indexed):
+    code, _, err = glimpse("index", indexed, "-c", "DB")
+    assert code == 0
+    assert "0 indexed, 4 unchanged" in err
+
+
+def test_search_prints_scores_and_paths_best_first(glimpse, indexed):
+    code, out, _ = glimpse("search", "a carriage", "-c", "DB", "-k", "3")
+    rows = [line.split("\t") for line in out.splitlines()]
+    assert code == 0
+    assert len(rows) == 3
+    assert all(Path(path).exists() for _, path in rows)
+    assert [float(score) for score, _ in rows] == sorted((float(score) for score, _ in rows), reverse=True)
+
+
+def test_search_by_picture_and_key_as_json(glimpse, indexed):
+    picture = indexed / "a.png"
+    _, out, _ = glimpse("search", "--image", picture, "-c", "DB", "--json")
+    first = json.loads(out)[0]
+    assert first["key"] == str(picture)
+    assert first["score"] == pytest.approx(1, abs=1e-3)
+    _, out, _ = glimpse("search", "--key", picture, "-c", "DB", "--json")
+    assert len(json.loads(out)) == 3
+
+
+def test_embed_pictures(glimpse, album, tmp_path, tiny):
+    code, _, err = glimpse("embed", album, "-o", tmp_path / "v.npy", "-m", "MODEL")
+    assert code == 1  # the text file, named
+    assert "notes.txt" in err
+    keys = json.loads((tmp_path / "v.keys.json").read_text())
+    rows = np.load(tmp_path / "v.npy")
+    assert rows.shape == (4, tiny.dim)
+    assert rows.dtype == np.float32
+    for key, row in zip(keys, rows, strict=True):
+        assert row @ tiny.images([key])[0] > 0.999
+
+
+def test_embed_texts_to_parquet(glimpse, tmp_path, tiny):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    (tmp_path / "t.txt").write_text("a carriage\n\nein Café\n", "utf-8")
+    code, _, _ = glimpse("embed", "--texts", tmp_path / "t.txt", "-o", tmp_path / "t.parquet", "-m", "MODEL")
+    table = parquet.read_table(tmp_path / "t.parquet").to_pydict()
+    assert code == 0
+    assert table["key"] == ["a carriage", "ein Café"]
+    assert np.array(table["vector"][1]) @ tiny.texts(["ein Café"])[0] > 0.999
+
+
+def test_classify(glimpse, indexed):
+    code, out, _ = glimpse("classify", indexed / "a.png", "-l", "cat", "-l", "dog", "-m", "MODEL", "--json")
+    answer = json.loads(out)[0]
+    assert code == 0
+    assert answer["key"] == str(indexed / "a.png")
+    assert sum(answer["probabilities"].values()) == pytest.approx(1)
+    _, out, _ = glimpse("classify", indexed / "a.png", "-l", "cat", "-l", "dog", "-m", "MODEL")
+    assert out.split("\t")[1] in {"cat", "dog"}
+
+
+def test_models_lists_names_sizes_and_what_is_not_supported(glimpse):
+    code, out, err = glimpse("models")
+    assert code == 0
+    assert "demo\t" in out
+    assert "ViT-B-32-256/datacomp_s34b_b86k\t256\t512\tclip\t" in out
+    assert "SigLIP" not in out
+    assert "not supported yet" in err
+    assert "ViT-B-16-SigLIP/webli\t224\t768\tsiglip\tnot supported yet" in glimpse("models", "siglip", "--all")[1]
+    assert len(json.loads(glimpse("models", "--json")[1])) > 190
+
+
+def test_status(glimpse, album):
+    glimpse("index", album, "-c", "DB", "-m", "MODEL")
+    code, out, err = glimpse("status", "-c", "DB")
+    assert code == 0
+    assert "pictures\t4" in out
+    assert "failed\t1 unsupported-format" in out
+    assert "notes.txt" in err
+    facts = json.loads(glimpse("status", "-c", "DB", "--json")[1])
+    assert facts["items"] == 4
+    assert facts["model"]["dim"] == 32
+    assert facts["failures"][0]["code"] == "unsupported-format"
+
+
+def test_doctor(glimpse):
+    code, out, _ = glimpse("doctor")
+    assert code == 0
+    for fact in ("openvino", "processor", "runtime numpy\tworks", "cache folder", "sends anything home\tno"):
+        assert fact in out
+    assert json.loads(glimpse("doctor", "--json")[1])["numpy"] == np.__version__
+
+
+# Wrong use: a sentence and exit code 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["index", "/no/such/folder"], "there is no file or folder /no/such/folder"),
+        (["index", "EMPTY", "-c", "DB", "-m", "MODEL"], "there are no files in"),
+        (["index"], "Missing argument"),
+        (["index", "EMPTY/..", "-m", "ViT-B-32/opnai"], "did you mean"),
+        (["index", "EMPTY/..", "-m", "ViT-B-16-SigLIP/webli"], "siglip family"),
+        (["index", "EMPTY/..", "-c", "EMPTY"], "is a folder"),
+        (["index", "EMPTY/..", "-c", "FOREIGN"], "not a glimpse collection"),
+        (["search", "x", "-c", "NONE"], "there is no collection"),
+        (["search", "-c", "DB"], "say what to look for"),
+        (["search", "x", "--key", "y"], "only one of them"),
+        (["search", "", "-c", "FULL"], "the search text is empty"),
+        (["search", "--key", "nobody", "-c", "FULL"], "there is no item nobody"),
+        (["search", "x", "-c", "FULL", "-m", "OTHER"], "was made with"),
+        (["search", "x", "-k", "0"], "Invalid value"),
+        (["embed", "-o", "x.npy"], "say what to embed"),
+        (["embed", "EMPTY/..", "-o", "x.csv"], "neither .npy nor .parquet"),
+        (["embed", "EMPTY/..", "-o", "/no/folder/x.npy"], "there is no folder"),
+        (["embed", "--texts", "/no/file", "-o", "x.npy"], "cannot be read as UTF-8 text"),
+        (["classify", "EMPTY/.."], "Missing option"),
+        (["classify", "EMPTY", "-l", "cat"], "there are no files"),
+        (["embed", "EMPTY/..", "-o", "x.npy", "-m", "MODEL", "--precision", "float8"], "choose"),
+        (["status", "-c", "NONE"], "there is no collection"),
+        (["dance"], "No such command"),
+        (["demo", "-o", "/no/folder/x.jpg"], "cannot be written"),
+    ],
+)
+def test_wrong_use_gets_a_sentence(glimpse, golden, tmp_path, album, arguments, said):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "foreign").write_text("a letter " * 1000)
+    if "FULL" in arguments:
+        assert glimpse("index", album / "a.png", "-c", tmp_path / "full.db", "-m", "MODEL")[0] == 0
+    places = {"EMPTY": tmp_path / "empty", "FOREIGN": tmp_path / "foreign", "NONE": tmp_path / "none.db"}
+    places |= {"FULL": tmp_path / "full.db", "OTHER": golden("hf-clip-quickgelu").folder}
+    for name, place in places.items():
+        arguments = [argument.replace(name, str(place)) for argument in arguments]
+    code, out, err = glimpse(*arguments)
+    assert (code, out) == (2, "")
+    assert said in err
+
+
+def test_a_bad_query_picture_is_a_failed_item(glimpse, indexed):
+    (indexed / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"x" * 40)
+    code, _, err = glimpse("search", "--image", indexed / "bad.png", "-c", "DB")
+    assert code == 1
+    assert "bad.png" in err
+
+
+def test_a_defect_is_called_one(glimpse, monkeypatch, indexed):
+    monkeypatch.setattr(Collection, "search", lambda *_, **__: 1 / 0)
+    code, _, err = glimpse("search", "x", "-c", "DB")
+    assert (code, "this is a defect in glimpse (ZeroDivisionError)" in err) == (70, True)
+
+
+def test_hostile_names_do_not_reach_the_terminal(glimpse, tmp_path):
+    folder = tmp_path / "hostile"
+    folder.mkdir()
+    noise(1).save(folder / "\x1b[2J\u202egnp.png")
+    glimpse("index", folder, "-c", "DB", "-m", "MODEL")
+    out = glimpse("search", "x", "-c", "DB")[1]
+    assert "\x1b" not in out
+    assert "\u202e" not in out
+    assert "\\x1b[2J" in out
+
+
+# Whole processes
+
+
+def process(*arguments, **options):
+    return subprocess.run(
+        [sys.executable, "-m", "glimpse", *map(str, arguments)], capture_output=True, text=True, check=False, **options
+    )
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys\nfrom glimpse import cli\ncli.run(['--help'])\n"
+        "heavy = {'numpy', 'openvino', 'PIL', 'rich', 'huggingface_hub', 'tokenizers'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "glimpse demo" in done.stdout
+
+
+def test_a_closed_pipe_is_quiet(golden, album, tmp_path):
+    done = subprocess.run(
+        f"{sys.executable} -m glimpse models --all | head -n 1", shell=True, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.count("\n") == 1
+    assert "Traceback" not in done.stderr
+    assert "Exception" not in done.stderr
+
+
+def test_ctrl_c_keeps_what_was_done(golden, tmp_path):
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for seed in range(1500):
+        noise(seed, (400, 300)).save(folder / f"{seed:04}.bmp")
+    command = [sys.executable, "-m", "glimpse", "index", str(folder), "-c", str(tmp_path / "c.db")]
+    running = subprocess.Popen(
+        [*command, "-m", str(golden("hf-clip-gelu").folder)], stderr=subprocess.PIPE, text=True, env=os.environ
+    )
+    assert "indexing:" in running.stderr.readline()  # the first batch is stored
+    running.send_signal(signal.SIGINT)
+    _, err = running.communicate(timeout=60)
+    assert running.returncode == cli.INTERRUPTED, err
+    assert "stopped; " in err
+    with Collection(tmp_path / "c.db") as kept:
+        assert 0 < len(kept) < 1500
+        before = len(kept)
+    again = process("index", folder, "-c", tmp_path / "c.db")
+    assert again.returncode == 0
+    assert f"{1500 - before} indexed, {before} unchanged" in again.stderr
+
+
+def test_kill_9_loses_nothing_that_was_stored(golden, tmp_path):
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for seed in range(600):
+        noise(seed, (200, 150)).save(folder / f"{seed:04}.bmp")
+    command = [sys.executable, "-m", "glimpse", "index", str(folder), "-c", str(tmp_path / "c.db")]
+    running = subprocess.Popen(
+        [*command, "-m", str(golden("hf-clip-gelu").folder)], stderr=subprocess.PIPE, text=True, env=os.environ
+    )
+    said = int(running.stderr.readline().split("indexing: ")[1].split("/")[0])
+    time.sleep(0.02)
+    running.kill()
+    running.wait()
+    running.stderr.close()
+    with Collection(tmp_path / "c.db") as kept:
+        assert kept._one("PRAGMA integrity_check") == ("ok",)
+        assert len(kept) >= said
+        assert np.allclose(np.linalg.norm(kept.vectors()[1], axis=1), 1, atol=1e-6)
+    assert process("index", folder, "-c", tmp_path / "c.db").returncode == 0

@@ -1,0 +1,311 @@
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import noise, unit
+
+import glimpse
+from glimpse.collection import Collection
+from glimpse.errors import ModelMismatch, NotACollection, StorageError, UsageError
+from glimpse.values import Failure, Item
+
+
+def item(key: str) -> Item:
+    return Item(key, 1, 1, lambda: b"")
+
+
+def filled(collection, n=5, seed=0):
+    rows = unit(np.random.default_rng(seed).standard_normal((n, 32))).astype(np.float32)
+    collection.add([(item(f"/p/{place}.jpg"), b"%d" % place) for place in range(n)], rows)
+    return rows
+
+
+def test_what_is_added_comes_back(photos):
+    rows = filled(photos)
+    keys, found = photos.vectors()
+    assert keys == [f"/p/{place}.jpg" for place in range(5)] == list(photos)
+    assert np.abs(found - rows).max() < 1e-3  # kept as float16
+    assert np.allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)
+    assert len(photos) == 5
+    assert "/p/3.jpg" in photos
+    assert "/p/9.jpg" not in photos
+    assert 3 not in photos
+
+
+def test_vectors_are_a_copy(photos):
+    filled(photos)
+    photos.vectors()[1][:] = 0
+    assert photos.vectors()[1].any()
+
+
+def test_adding_again_replaces(photos):
+    filled(photos)
+    rows = filled(photos, seed=1)
+    assert len(photos) == 5
+    assert np.abs(photos.vectors()[1] - rows).max() < 1e-3
+
+
+def test_a_failure_takes_the_place_of_a_vector_and_the_other_way_round(photos):
+    filled(photos, 2)
+    broken = Failure("/p/0.jpg", "corrupt", "the picture is damaged")
+    photos.add([], np.empty((0, 32), np.float32), failed=[(item("/p/0.jpg"), broken)])
+    assert list(photos) == ["/p/1.jpg"]
+    assert photos.failures() == [broken]
+    filled(photos, 1)
+    assert photos.failures() == []
+    assert len(photos) == 2
+
+
+def test_rows_that_do_not_fit_are_refused_and_nothing_is_stored(photos):
+    with pytest.raises(UsageError, match="finite"):
+        photos.add([(item("a"), b"")], np.full((1, 32), np.nan, np.float32))
+    with pytest.raises(UsageError):
+        photos.add([(item("a"), b"")], np.empty((2, 32), np.float32))
+    assert len(photos) == 0
+
+
+def test_remove(photos):
+    filled(photos)
+    assert photos.remove("/p/1.jpg") == 1
+    assert photos.remove(["/p/2.jpg", Path("/p/3.jpg"), "/p/77.jpg"]) == 2
+    assert list(photos) == ["/p/0.jpg", "/p/4.jpg"]
+    assert [hit.key for hit in photos.search(key="/p/0.jpg")] == ["/p/4.jpg"]
+
+
+def test_keys_below_a_folder_are_not_those_of_its_namesake(photos):
+    rows = unit(np.ones((3, 32))).astype(np.float32)
+    photos.add([(item(key), b"") for key in ("/a/1.jpg", "/ab/1.jpg", "/a%/x_.jpg")], rows)
+    assert photos.keys_below("/a") == ["/a/1.jpg"]
+    assert photos.keys_below("/a%") == ["/a%/x_.jpg"]
+    assert photos.keys_below("/ab/1.jpg") == ["/ab/1.jpg"]
+    assert len(photos.keys_below("/")) == 3
+
+
+# Searching
+
+
+def test_search_by_vector_and_key(photos):
+    rows = filled(photos)
+    best = photos.search(rows[2] * 7, k=2)
+    assert best[0].key == "/p/2.jpg"
+    assert best[0].score == pytest.approx(1, abs=1e-3)
+    like = photos.search(key="/p/2.jpg", k=10)
+    assert [hit.key for hit in like] == [hit.key for hit in photos.search(rows[2], k=10)][1:]
+
+
+def test_search_by_text_and_picture(photos, tiny, tmp_path):
+    pictures = [noise(seed) for seed in range(4)]
+    photos.add([(item(f"{seed}"), b"") for seed in range(4)], tiny.images(pictures))
+    pictures[3].save(tmp_path / "three.png")
+    for query in (pictures[3], tmp_path / "three.png", (tmp_path / "three.png").read_bytes(), np.asarray(pictures[3])):
+        hit = photos.search(query, k=1)[0]
+        assert (hit.key, round(hit.score, 2)) == ("3", 1.0)
+    scores = photos.vectors()[1] @ tiny.texts(["a carriage"])[0]
+    assert photos.search("a carriage", k=1)[0].score == pytest.approx(scores.max(), abs=0.01)
+
+
+def test_a_path_as_text_is_a_text_never_a_picture(photos, tiny, tmp_path):
+    noise(1).save(tmp_path / "x.png")
+    filled(photos)
+    as_text = photos.search(str(tmp_path / "x.png"), k=1)[0].score
+    assert as_text == pytest.approx((photos.vectors()[1] @ tiny.texts([str(tmp_path / "x.png")])[0]).max(), abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("", "empty"),
+        ("  \n", "empty"),
+        (None, "give a query or a key"),
+        (np.ones(7), r"shape \(32,\)"),
+        (np.zeros(32), "not all zero"),
+        (np.full(32, np.nan), "finite"),
+        (3, "no query"),
+    ],
+)
+def test_wrong_queries_get_a_sentence(photos, query, said):
+    filled(photos)
+    with pytest.raises(UsageError, match=said):
+        photos.search(query)
+
+
+def test_an_unknown_key_gets_a_sentence(photos):
+    with pytest.raises(UsageError, match="no item /x.jpg"):
+        photos.search(key="/x.jpg")
+
+
+def test_an_empty_collection_has_no_hits(photos):
+    assert photos.search("anything") == []
+    assert photos.vectors()[0] == []
+
+
+def test_searches_see_what_another_process_adds(photos, tiny):
+    filled(photos, 2)
+    assert len(photos.search(np.ones(32))) == 2
+    with Collection(photos.path, tiny) as other:
+        filled(other, 4)
+    assert len(photos.search(np.ones(32))) == 4
+
+
+# The model
+
+
+def test_the_model_is_remembered(photos, golden):
+    assert photos.generation is None
+    filled(photos)
+    made_by = photos.generation
+    assert (made_by.model, made_by.dim) == (str(golden("hf-clip-gelu").folder), 32)
+    with Collection(photos.path) as again:  # no model named
+        assert again.encoder.fingerprint == made_by.fingerprint
+
+
+def test_another_model_is_refused_with_what_to_do(photos, golden):
+    filled(photos)
+    other = golden("hf-clip-quickgelu").folder
+    with pytest.raises(ModelMismatch, match=r"was made with .*hf-clip-gelu.*Use that model, or another collection"):
+        Collection(photos.path, glimpse.load(other))
+    with Collection(photos.path, other) as lazily, pytest.raises(ModelMismatch):
+        lazily.search("a carriage")
+    with pytest.raises(ModelMismatch):
+        photos.use(glimpse.load(golden("hf-clip-gelu").folder, parity=True))
+
+
+def test_a_search_by_key_needs_no_model(photos):
+    filled(photos)
+    code = f"""
+import sys
+from glimpse import Collection
+print(Collection({str(photos.path)!r}).search(key="/p/0.jpg", k=1)[0].key)
+assert "openvino" not in sys.modules
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+
+
+# The file
+
+
+def test_closed_it_is_one_file(photos):
+    filled(photos)
+    photos.close()
+    assert [path.name for path in photos.path.parent.iterdir() if path.name.startswith("photos")] == ["photos.db"]
+
+
+def test_a_file_of_something_else_is_refused_and_left_alone(tmp_path, tiny):
+    foreign = tmp_path / "notes.db"
+    db = sqlite3.connect(foreign, isolation_level=None)
+    db.execute("CREATE TABLE notes (x)")
+    db.close()
+    before = foreign.read_bytes()
+    with pytest.raises(NotACollection, match="another program"):
+        Collection(foreign, tiny)
+    (tmp_path / "text.db").write_text("this is no database, it is a letter to a friend" * 100)
+    with pytest.raises(NotACollection, match="not a glimpse collection"):
+        Collection(tmp_path / "text.db", tiny)
+    assert foreign.read_bytes() == before
+
+
+def test_a_newer_format_is_refused(photos):
+    photos.close()
+    db = sqlite3.connect(photos.path, isolation_level=None)
+    db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(NotACollection, match="format 99"):
+        Collection(photos.path)
+
+
+def test_a_damaged_file_gets_a_sentence(photos, tiny):
+    filled(photos, 400)
+    photos.close()
+    whole = bytearray(photos.path.read_bytes())
+    whole[8192:] = b"\x55" * (len(whole) - 8192)
+    photos.path.write_bytes(whole)
+    with pytest.raises(NotACollection, match="damaged"), Collection(photos.path, tiny) as broken:
+        broken.search(np.ones(32))
+
+
+def test_a_folder_is_no_collection(tmp_path):
+    with pytest.raises(StorageError, match="is a folder"):
+        Collection(tmp_path)
+
+
+def test_no_file_and_none_wanted(tmp_path):
+    with pytest.raises(UsageError, match="glimpse index FOLDER"):
+        Collection(tmp_path / "none.db", create=False)
+    assert not (tmp_path / "none.db").exists()
+
+
+def test_a_place_that_cannot_be(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="name another place"):
+        Collection(tmp_path / "file" / "photos.db")
+
+
+def test_a_second_writer_waits_and_is_told(photos, monkeypatch):
+    filled(photos)
+    photos._db.execute("BEGIN IMMEDIATE")
+    with Collection(photos.path, photos.encoder) as second:
+        assert len(second.search(np.ones(32))) == 5  # readers go on
+        second._db.execute("PRAGMA busy_timeout = 50")
+        with pytest.raises(StorageError, match="another process is writing"):
+            filled(second)
+    photos._db.execute("ROLLBACK")
+
+
+def small_disk(folder: Path, kilobytes: int):
+    """Mount a file system of that size, or skip where this process may not."""
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(folder)]
+    if not shutil.which("mount") or subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a small disk needs root")
+
+
+def test_a_full_disk_rolls_back_and_the_file_stays_readable(tmp_path, tiny):
+    disk = tmp_path / "disk"
+    small_disk(disk, 600)
+    try:
+        with Collection(disk / "photos.db", tiny) as photos:
+            filled(photos, 20)
+            many = unit(np.random.default_rng(1).standard_normal((5000, 32))).astype(np.float32)
+            with pytest.raises(StorageError, match="the disk is full"):
+                photos.add([(item(f"/many/{place}"), b"x" * 32) for place in range(5000)], many)
+            assert len(photos) == 20
+            assert len(photos.search(np.ones(32), k=50)) == 20
+        with Collection(disk / "photos.db", tiny) as again:
+            assert again._one("PRAGMA integrity_check") == ("ok",)
+            assert len(again) == 20
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_read_only_place_can_be_searched_and_not_written(tmp_path, tiny):
+    disk = tmp_path / "disk"
+    small_disk(disk, 4000)
+    try:
+        with Collection(disk / "photos.db", tiny) as photos:
+            filled(photos)
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        with Collection(disk / "photos.db", tiny) as photos:
+            assert len(photos.search(np.ones(32))) == 5
+            with pytest.raises(StorageError, match="read-only"):
+                filled(photos)
+        with pytest.raises(StorageError, match="read-only"):
+            Collection(disk / "new.db", tiny)
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_an_interrupted_batch_leaves_nothing(photos, monkeypatch):
+    filled(photos, 3)
+    monkeypatch.setattr(photos, "_fail", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        photos.add(
+            [(item("/new"), b"")],
+            unit(np.ones((1, 32))).astype(np.float32),
+            failed=[(item("b"), Failure("b", "corrupt", ""))],
+        )
+    assert "/new" not in photos
+    assert len(photos) == 3
