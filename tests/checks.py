@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from types import ModuleType
 
 import numpy as np
-from conftest import GOLDENS, Golden
 
+from conftest import GOLDENS, Golden
 from glimpse import registry
 from glimpse.models import clip, formats
 from glimpse.runtimes import Run, Tower

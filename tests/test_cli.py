@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import noise
 
+from conftest import noise
 from glimpse import cli
 from glimpse.collection import Collection
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import noise, unit
 
 import glimpse
+from conftest import noise, unit
 from glimpse.collection import Collection
 from glimpse.errors import ModelMismatch, NotACollection, StorageError, UsageError
 from glimpse.values import Failure, Item

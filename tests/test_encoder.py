@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from conftest import noise
 from PIL import Image
 
 import glimpse
+from conftest import noise
 from glimpse.errors import BadItem, UsageError
 from glimpse.tokens import TruncationWarning
 

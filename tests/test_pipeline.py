@@ -3,8 +3,8 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import noise, shared
 
+from conftest import noise, shared
 from glimpse.collection import Collection
 from glimpse.errors import UsageError
 from glimpse.values import FAILURE_CODES

@@ -2,10 +2,10 @@ import io
 
 import numpy as np
 import pytest
-from conftest import GOLDENS, noise, shared
 from PIL import Image, ImageCms
 
 import glimpse
+from conftest import GOLDENS, noise, shared
 from glimpse.pixels import prepare, upright
 from glimpse.values import PixelRules
 

@@ -1,7 +1,7 @@
-import checks
 import numpy as np
 import pytest
 
+import checks
 from glimpse import registry
 
 

@@ -1,8 +1,8 @@
 import numpy as np
-from conftest import unit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conftest import unit
 from glimpse.search import nearest
 
 

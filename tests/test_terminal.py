@@ -4,9 +4,9 @@ import re
 import sys
 
 import pytest
-from conftest import noise
 from PIL import Image
 
+from conftest import noise
 from glimpse import terminal
 from glimpse.values import Progress
 

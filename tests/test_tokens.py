@@ -2,8 +2,8 @@ import json
 
 import numpy as np
 import pytest
-from conftest import GOLDENS
 
+from conftest import GOLDENS
 from glimpse import tokens
 from glimpse.errors import CheckpointError
 

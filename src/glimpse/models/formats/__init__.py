@@ -1,17 +1,18 @@
 """The layouts checkpoints come in, read to a `ModelCard` and canonical weights (the names of `clip.tower_shapes`).
 
-Each file here knows one layout and has one verb, `read(folder, name, config) -> Model`; `recipes.py` has what they share and
-`tensors.py` the file format under them. Only the tensors of the tower that is asked for are read. Knows no runtime and no
-hub.
+Each file here knows one layout and has one verb, `read(folder, name, config) -> Model`; `recipes.py` has what they
+share, `tensors.py` the file format under them, and `glimpse.layouts` says which layout a folder is. Only the tensors of
+the tower that is asked for are read. Knows no runtime and no hub.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from glimpse import layouts
 from glimpse.errors import CheckpointError
 from glimpse.models.formats import hugging_face, open_clip
-from glimpse.models.formats.recipes import Model, read_json
+from glimpse.models.formats.recipes import Model
 
 __all__ = ["Model", "read"]
 
@@ -37,12 +38,6 @@ def read(folder: Path, name: str, config: Mapping[str, Any] | None = None) -> Mo
 def _read(folder: Path, name: str, config: Mapping[str, Any] | None) -> Model:
     if config is not None:
         return open_clip.read(folder, name, config)
-    if (folder / "open_clip_config.json").is_file() and not _is_hugging_face_too(folder):
-        return open_clip.read(folder, name, read_json(folder / "open_clip_config.json"))
-    return hugging_face.read(folder, name, read_json(folder / "config.json"))
-
-
-def _is_hugging_face_too(folder: Path) -> bool:
-    """Whether a folder with both layouts has a whole model in Hugging Face's; timm keeps other things in config.json."""
-    has_both = (folder / "config.json").is_file() and (folder / "model.safetensors").is_file()
-    return has_both and read_json(folder / "config.json").get("model_type") == "clip"
+    if layouts.of_folder(folder) == "open_clip":
+        return open_clip.read(folder, name, layouts.read_json(folder / layouts.OPEN_CLIP_CONFIG))
+    return hugging_face.read(folder, name, layouts.read_json(folder / layouts.CONFIG))

@@ -1,6 +1,5 @@
 """What the layouts share: recipes for canonical weights, and a checkpoint that has been held against them."""
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from glimpse import layouts
 from glimpse.errors import CheckpointError
 from glimpse.models import clip
 from glimpse.models.formats.tensors import Tensors
@@ -19,6 +19,8 @@ from glimpse.values import ModelCard, PixelRules
 Config = Mapping[str, Any]
 Kind = Literal["image", "text"]
 KINDS: tuple[Kind, Kind] = ("image", "text")
+
+read_json, tensor_files = layouts.read_json, layouts.tensor_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,35 +47,6 @@ class Model:
             name: recipe.make([self.tensors.read(source) for source in recipe.names])
             for name, recipe in self.recipes[kind].items()
         }
-
-
-def read_json(path: Path) -> Any:
-    """Read a JSON file of a checkpoint; a missing or broken one is named."""
-    try:
-        return json.loads(path.read_bytes())
-    except FileNotFoundError as error:
-        raise CheckpointError(
-            f"{path.parent} has no {path.name}: a checkpoint folder needs config.json and model.safetensors "
-            "(Hugging Face) or open_clip_config.json and open_clip_model.safetensors (open_clip)"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} cannot be read as JSON: fetch it again") from error
-
-
-def tensor_files(folder: Path, name: str) -> tuple[Path, ...]:
-    """The safetensors file of that name, or its shards."""
-    if (folder / name).is_file():
-        return (folder / name,)
-    index = folder / f"{name}.index.json"
-    if index.is_file():
-        return tuple(folder / shard for shard in sorted(set(read_json(index)["weight_map"].values())))
-    pickles = [path.name for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt") for path in folder.glob(pattern)]
-    if pickles:
-        raise CheckpointError(
-            f"{folder} has its weights only as a pickle ({pickles[0]}), which can run any code when it is loaded: "
-            f"convert it to {name} with the safetensors library first"
-        )
-    raise CheckpointError(f"{folder} has no {name}: add it, or name another folder")
 
 
 def checked(

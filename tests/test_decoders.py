@@ -1,0 +1,96 @@
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from conftest import noise, shared
+from glimpse.decoders import image
+from glimpse.errors import BadItem
+from glimpse.values import FAILURE_CODES
+
+
+def encoded(kind, picture=None, **options) -> bytes:
+    file = io.BytesIO()
+    (picture or noise(1)).save(file, kind, **options)
+    return file.getvalue()
+
+
+def code_of(data: bytes) -> str:
+    with pytest.raises(BadItem) as caught:
+        image.decode(data)
+    assert str(caught.value).startswith(FAILURE_CODES[caught.value.code])
+    return caught.value.code
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["PNG", "BMP", "TIFF", "GIF", "PPM", "TGA", "WEBP", "JPEG", "JPEG2000", "AVIF", "ICO", "PCX", "SGI", "QOI", "DDS"],
+)
+def test_formats_are_told_by_content(kind):
+    picture = image.decode(encoded(kind, noise(1, (64, 64))))
+    assert picture.size == (64, 64)
+    if kind in {"PNG", "BMP", "TIFF", "PPM", "TGA", "SGI", "QOI"}:
+        assert np.array_equal(np.asarray(picture.convert("RGB")), np.asarray(noise(1, (64, 64))))
+
+
+@pytest.mark.parametrize("kind", ["EPS", "PDF", "SPIDER", "MSP", "XBM"])
+def test_formats_that_are_not_on_the_list_are_not_opened(kind):
+    picture = noise(1).convert({"EPS": "RGB", "PDF": "RGB", "SPIDER": "F"}.get(kind, "1"))
+    assert code_of(encoded(kind, picture)) == "unsupported-format"
+
+
+@pytest.mark.parametrize("data", [b"no picture", b"\0" * 100, b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"PK\3\4"])
+def test_what_is_no_picture(data):
+    assert code_of(data) == "unsupported-format"
+
+
+def test_nothing():
+    assert code_of(b"") == "empty"
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF"])
+def test_a_file_cut_short_fails_at_every_tenth(kind):
+    whole = encoded(kind, noise(2, (90, 80)))
+    for tenth in range(1, 10):
+        assert code_of(whole[: len(whole) * tenth // 10]) in {"truncated", "corrupt", "unsupported-format"}
+
+
+def test_a_damaged_picture():
+    whole = bytearray(encoded("PNG"))
+    whole[len(whole) // 2] ^= 0xFF
+    assert code_of(bytes(whole)) in {"corrupt", "truncated"}
+
+
+def test_a_huge_claimed_size_is_refused_before_decoding():
+    whole = bytearray(encoded("BMP", noise(1, (8, 8))))
+    whole[18:26] = (40_000).to_bytes(4, "little") + (5_000).to_bytes(4, "little")
+    assert code_of(bytes(whole)) == "bomb"
+    whole[18:26] = (60_000).to_bytes(4, "little") * 2
+    assert code_of(bytes(whole)) == "bomb"  # Pillow itself refuses this one
+
+
+def test_memory_that_is_not_there(monkeypatch):
+    def fail(_):
+        raise MemoryError
+
+    data = encoded("PNG")
+    monkeypatch.setattr(Image.Image, "load", fail)
+    assert code_of(data) == "memory"
+
+
+@pytest.mark.filterwarnings("ignore")  # odd files make Pillow warn
+def test_every_odd_file_ends_as_the_manifest_says_or_with_a_code():
+    """What Pillow opens, glimpse opens if the format is on the list; not the files made to take long or much."""
+    folder = shared("data/odd")
+    lenient = {"broken_data_stream.png", "chunk_no_fctl.png", "truncated_end_chunk.png"}  # read by a laxer Pillow
+    for entry in json.loads((folder / "manifest.json").read_bytes()):
+        name = entry["path"]
+        if name.startswith(("timeout-", "oom-")) or name in lenient:
+            continue
+        data = (folder / name).read_bytes()
+        if entry["status"] == "ok" and entry["format"] in (*image.formats(), "MPO"):  # JPEG's decoder opens those
+            image.decode(data)
+        else:
+            code_of(data)
