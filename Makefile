@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test slow bench train fixtures clean
+.PHONY: demo test machine slow bench train clean
 
 demo: .venv/installed  ## index the bundled pictures with the bundled model and ask five questions
 	$(BIN)/glimpse demo
@@ -13,6 +13,11 @@ test: .venv/dev  ## lint, type-check, test
 	$(BIN)/mypy
 	$(BIN)/pytest -m "not slow"
 
+machine:  ## what the slower checks want and Python cannot install: the font of the demo scenes (Debian, as root)
+	@fc-list 2>/dev/null | grep -q NotoColorEmoji || test -f /usr/share/fonts/truetype/noto/NotoColorEmoji.ttf || \
+	  { apt-get update -qq && apt-get install -y -qq fonts-noto-color-emoji; } || \
+	  echo "fonts-noto-color-emoji is not installed: the check of the demo model's figures will be skipped"
+
 slow: .venv/dev  ## the checks that take longer: the demo model's figures, a namespace without a network
 	$(BIN)/pytest -m slow
 
@@ -21,7 +26,11 @@ bench: .venv/bench  ## print our speed beside transformers', as ratios from one 
 	$(BIN)/python benchmarks/text_query.py
 	$(BIN)/python benchmarks/cold_start.py
 
+train: .venv/train  ## train the demo model anew and write its evaluation and pictures (an hour on two cores)
+	$(BIN)/python tools/train_demo_model.py
+
 .venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit("glimpse needs Python 3.11 or later: make PYTHON=python3.12 ..." if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
 
 .venv/installed: pyproject.toml .venv/bin/python
@@ -34,6 +43,10 @@ bench: .venv/bench  ## print our speed beside transformers', as ratios from one 
 
 .venv/bench: .venv/dev
 	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[bench]"
+	touch $@
+
+.venv/train: .venv/dev
+	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[train]"
 	touch $@
 
 clean:

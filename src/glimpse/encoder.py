@@ -184,9 +184,10 @@ class Encoder:
             TruncationWarning: a text is too long for the model; names it.
         """
         asked = _texts(texts)
+        tokenizer, tower = self._text_side
         rows = np.empty((len(asked), self.dim), np.float32)
-        for which, ids in tokens.batches(self._tokens.encode(asked), BATCH):
-            rows[which] = self._text_tower(ids)
+        for which, ids in tokens.batches(tokenizer.encode(asked), BATCH):
+            rows[which] = tower(ids)
         return rows
 
     def classify(
@@ -220,16 +221,15 @@ class Encoder:
         return np.asarray(chances / chances.sum(1, keepdims=True), np.float32)
 
     @cached_property
-    def _tokens(self) -> tokens.Tokens:
-        return tokens.load(self._folder, self.card.context)
+    def _text_side(self) -> tuple[tokens.Tokens, Run]:
+        """Tokenizer and tower, made ready side by side: a query from a cold process waits for both."""
+        with ThreadPoolExecutor(1) as pool:
+            tower = pool.submit(self._compile, "text")
+            return tokens.load(self._folder, self.card.context), tower.result()
 
     @cached_property
     def _image_tower(self) -> Run:
         return self._compile("image")
-
-    @cached_property
-    def _text_tower(self) -> Run:
-        return self._compile("text")
 
     def _compile(self, kind: Literal["image", "text"]) -> Run:
         family = registry.find("models", self.card.family)
