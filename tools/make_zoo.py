@@ -2,7 +2,7 @@
 
 INPUT has, for each architecture, its config and its pretrained tags, as open_clip_torch says them. OUTPUT has the same,
 compact: one architecture a line, and of a tag only what differs from OpenAI's preprocessing. Knows neither which
-families glimpse supports (`weights.py` decides that) nor the hub.
+families glimpse supports (`zoo.py` decides that) nor the hub.
 """
 
 import json

@@ -418,4 +418,3 @@ def demo(output: Path) -> None:
     terminal.say(f"The pictures found are in {output}. The demo model knows composed scenes, not photographs.")
     terminal.say("Next, with your own pictures:  glimpse index ~/Pictures")
     terminal.say('and then:                      glimpse search "a carriage"')
-

@@ -113,13 +113,18 @@ def _as_checkpoint(config: Config, tag: Config) -> Config:
     }
 
 
-def _family(arch: str, config: Config) -> str:
-    """Which towers an architecture needs: "clip" only if every word of its config is one that plain towers know."""
-    vision, text = config["vision_cfg"], config["text_cfg"]
-    if isinstance(vision.get("layers"), list):
-        return "resnet"
+def beyond_plain(config: Config) -> list[str]:
+    """Words of a model_cfg that plain ViT and text towers do not know, sorted; what they ask for would be left undone."""
+    vision, text = config.get("vision_cfg") or {}, config.get("text_cfg") or {}
     known = ((config, _PLAIN_MODEL), (vision, _PLAIN_VISION), (text, _PLAIN_TEXT))
-    extra = any(value and key not in keys for part, keys in known for key, value in part.items())
-    if isinstance(vision.get("patch_size"), int) and not extra:
+    words = {key for part, keys in known for key, value in part.items() if value and key not in keys}
+    return sorted(words if isinstance(vision.get("patch_size"), int) else {*words, "no patches"})
+
+
+def _family(arch: str, config: Config) -> str:
+    """Which towers an architecture needs."""
+    if isinstance(config["vision_cfg"].get("layers"), list):
+        return "resnet"
+    if not beyond_plain(config):
         return SUPPORTED
     return next((family for part, family in _FAMILIES.items() if part in arch.lower()), "other")

@@ -7,7 +7,9 @@ builds the graph. Knows no model.
 
 import contextlib
 import hashlib
+import importlib
 import os
+import sys
 import tempfile
 from collections.abc import Callable
 from functools import cache
@@ -15,12 +17,38 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino as ov
 from numpy.typing import NDArray
-from openvino import opset15 as op
 
-from glimpse.runtimes import Array, Run, Tower
+from glimpse.runtimes import Array, Run, Tensor, Tower
 from glimpse.values import Rows
+
+_CONVERTER = "openvino.tools.ovc"
+
+
+def _quietly() -> Any:
+    """Import OpenVINO without its model converter, which tells Google Analytics of every import.
+
+    It is a third of the import, too. Whoever wants the converter beside glimpse still gets it when they ask for it.
+    """
+    if "openvino" in sys.modules:
+        return sys.modules["openvino"]
+    sys.modules[_CONVERTER] = None  # type: ignore[assignment]  # makes importing it an ImportError, which is caught
+    try:
+        module = importlib.import_module("openvino")
+    finally:
+        del sys.modules[_CONVERTER]
+    vars(module)["__getattr__"] = _converter
+    return module
+
+
+def _converter(name: str) -> Any:
+    if name != "convert_model":
+        raise AttributeError(f"module 'openvino' has no attribute {name!r}")
+    return importlib.import_module(_CONVERTER).convert_model
+
+
+ov = _quietly()
+op = importlib.import_module("openvino.opset15")
 
 # Pictures in one request: measured best at 8 to 16 (a larger batch leaves the cache). Texts share a request as long as
 # their tokens are few; 2,048 tokens keep the widest layer of a large tower within some tens of megabytes.
@@ -33,35 +61,35 @@ _HINTS = {"float32": "f32", "bfloat16": "bf16"}
 class OpenvinoOps:
     """`glimpse.runtimes.Ops` as nodes of a graph."""
 
-    def patchify(self, pixels: ov.Node, weight: Array, bias: Array, patch: int) -> ov.Node:
+    def patchify(self, pixels: Tensor, weight: Array, bias: Array, patch: int) -> Tensor:
         planes = op.transpose(op.convert(pixels, "f32"), _ints(0, 3, 1, 2))  # (n, 3, s, s)
         kernel = _constant(weight.transpose(3, 2, 0, 1))
         x = op.convolution(planes, kernel, [patch, patch], [0, 0], [0, 0], [1, 1])
         x = op.reshape(op.add(x, _constant(bias.reshape(1, -1, 1, 1))), _ints(0, len(bias), -1), special_zero=True)
         return op.transpose(x, _ints(0, 2, 1))  # (n, patches, width)
 
-    def embed(self, ids: ov.Node, table: Array, positions: Array) -> ov.Node:
+    def embed(self, ids: Tensor, table: Array, positions: Array) -> Tensor:
         tokens = op.gather(op.shape_of(ids), _ints(1), _ints(0))
         rows = op.slice(_constant(positions), _ints(0), tokens, _ints(1), _ints(0))
         return op.add(op.gather(_constant(table), ids, _ints(0)), rows)
 
-    def prepend(self, row: Array, x: ov.Node) -> ov.Node:
+    def prepend(self, row: Array, x: Tensor) -> Tensor:
         items = op.gather(op.shape_of(x), _ints(0), _ints(0))
         rows = op.broadcast(_constant(row.reshape(1, 1, -1)), op.concat([items, _ints(1, len(row))], 0))
         return op.concat([rows, x], 1)
 
-    def add(self, x: ov.Node, y: ov.Node | Array) -> ov.Node:
+    def add(self, x: Tensor, y: Tensor | Array) -> Tensor:
         return op.add(x, _constant(y) if isinstance(y, np.ndarray) else y)
 
-    def linear(self, x: ov.Node, weight: Array, bias: Array | None = None) -> ov.Node:
+    def linear(self, x: Tensor, weight: Array, bias: Array | None = None) -> Tensor:
         y = op.matmul(x, _constant(weight), transpose_a=False, transpose_b=True)
         return y if bias is None else op.add(y, _constant(bias))
 
-    def layer_norm(self, x: ov.Node, weight: Array, bias: Array, eps: float) -> ov.Node:
+    def layer_norm(self, x: Tensor, weight: Array, bias: Array, eps: float) -> Tensor:
         y = op.mvn(x, _ints(-1), normalize_variance=True, eps=eps, eps_mode="inside_sqrt")
         return op.add(op.multiply(y, _constant(weight)), _constant(bias))
 
-    def attention(self, qkv: ov.Node, heads: int, *, causal: bool) -> ov.Node:
+    def attention(self, qkv: Tensor, heads: int, *, causal: bool) -> Tensor:
         width = qkv.get_output_partial_shape(0)[2].get_length() // 3
         x = op.reshape(qkv, _ints(0, 0, 3, heads, width // heads), special_zero=True)
         parts = op.split(op.transpose(x, _ints(2, 0, 3, 1, 4)), np.array(0), 3)
@@ -69,37 +97,37 @@ class OpenvinoOps:
         x = op.transpose(op.scaled_dot_product_attention(q, k, v, causal=causal), _ints(0, 2, 1, 3))
         return op.reshape(x, _ints(0, 0, width), special_zero=True)
 
-    def gelu(self, x: ov.Node) -> ov.Node:
+    def gelu(self, x: Tensor) -> Tensor:
         return op.gelu(x, "erf")
 
-    def quick_gelu(self, x: ov.Node) -> ov.Node:
+    def quick_gelu(self, x: Tensor) -> Tensor:
         return op.swish(x, op.constant(np.float32(1.702)))
 
-    def end(self, ids: ov.Node, end_id: int | None) -> ov.Node:
+    def end(self, ids: Tensor, end_id: int | None) -> Tensor:
         marks = ids if end_id is None else op.convert(op.equal(ids, op.constant(np.int64(end_id))), "i32")
         largest = op.topk(marks, op.constant(np.int64(1)), 1, "max", "index", "i64", stable=True)
         return largest.output(1)  # (n, 1)
 
-    def take(self, x: ov.Node, place: ov.Node | int) -> ov.Node:
+    def take(self, x: Tensor, place: Tensor | int) -> Tensor:
         if isinstance(place, int):
             return op.gather(x, op.constant(np.int64(place)), op.constant(np.int64(1)))
         rows = op.gather(x, place, op.constant(np.int64(1)), batch_dims=1)  # (n, 1, width)
         return op.squeeze(rows, _ints(1))
 
-    def unit(self, x: ov.Node) -> ov.Node:
+    def unit(self, x: Tensor) -> Tensor:
         return op.normalize_l2(x, _ints(-1), eps=1e-12, eps_mode="max")
 
 
-def _constant(array: Array) -> ov.Node:
+def _constant(array: Array) -> Tensor:
     return op.constant(np.ascontiguousarray(array, np.float32), shared_memory=True)
 
 
-def _ints(*values: int) -> ov.Node:
+def _ints(*values: int) -> Tensor:
     return op.constant(np.array(values, np.int64))
 
 
 @cache
-def _core() -> ov.Core:
+def _core() -> Any:
     return ov.Core()
 
 
@@ -131,14 +159,14 @@ def _slices(batch: NDArray[Any]) -> list[slice]:
     return [slice(i, i + step) for i in range(0, len(batch), step)]
 
 
-def _compile(tower: Tower, precision: str) -> ov.CompiledModel:
+def _compile(tower: Tower, precision: str) -> Any:
     compiled = _core().compile_model(_graph(tower), "CPU", _settings(tower, precision))
     if blob := _blob(tower, precision):
         _keep(compiled, blob)
     return compiled
 
 
-def _graph(tower: Tower) -> ov.Model:
+def _graph(tower: Tower) -> Any:
     size = tower.card.pixels.size
     shape, kind = ([-1, size, size, 3], ov.Type.u8) if tower.kind == "image" else ([-1, -1], ov.Type.i64)
     batch = op.parameter(ov.PartialShape(shape), kind, name=tower.kind)
@@ -163,7 +191,7 @@ def _blob(tower: Tower, precision: str) -> Path | None:
     return tower.cache / f"{tower.fingerprint[:24]}-{tower.kind}-{precision}-{maker}.openvino"
 
 
-def _from_cache(tower: Tower, precision: str) -> ov.CompiledModel | None:
+def _from_cache(tower: Tower, precision: str) -> Any:
     blob = _blob(tower, precision)
     if blob is None or not blob.is_file():
         return None
@@ -175,7 +203,7 @@ def _from_cache(tower: Tower, precision: str) -> ov.CompiledModel | None:
         return None
 
 
-def _keep(compiled: ov.CompiledModel, blob: Path) -> None:
+def _keep(compiled: Any, blob: Path) -> None:
     """Write the blob under its name only when it is whole; a cache that cannot be written is no cache, not an error."""
     _atomically(blob, lambda path: path.write_bytes(compiled.export_model().getbuffer()))
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from glimpse.errors import CheckpointError, ModelUnsupported
+from glimpse.layouts import PREPROCESSOR, WEIGHTS, read_json, tensor_files
 from glimpse.models import clip
 from glimpse.models.formats.recipes import (
     KINDS,
@@ -16,9 +17,7 @@ from glimpse.models.formats.recipes import (
     end_recipes,
     joined,
     logit_scale,
-    read_json,
     same,
-    tensor_files,
     three,
 )
 from glimpse.models.formats.tensors import Tensors
@@ -57,7 +56,7 @@ def read(folder: Path, name: str, config: Config) -> Model:
             f"{folder} holds a model of type {kind!r}, which glimpse does not support yet: `glimpse models` lists "
             "what it does"
         )
-    files = tensor_files(folder, "model.safetensors")
+    files = tensor_files(folder, WEIGHTS["hugging_face"])
     tensors = Tensors(files)
     card = _card(folder, name, config, logit_scale(tensors, files))
     return checked(card, files, tensors, {kind: _recipes(card, kind) for kind in KINDS})
@@ -98,7 +97,7 @@ def _shape(config: Config) -> TowerShape:
 
 
 def _pixels(folder: Path, size: int) -> PixelRules:
-    path = folder / "preprocessor_config.json"
+    path = folder / PREPROCESSOR
     config = read_json(path) if path.is_file() else {}
     aim = config.get("size", size)
     squash = isinstance(aim, Mapping) and "height" in aim

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+from glimpse import zoo
 from glimpse.errors import ModelUnsupported
+from glimpse.layouts import WEIGHTS, tensor_files
 from glimpse.models import clip
 from glimpse.models.formats.recipes import (
     KINDS,
@@ -14,23 +16,18 @@ from glimpse.models.formats.recipes import (
     end_recipes,
     logit_scale,
     same,
-    tensor_files,
     three,
     transposed,
 )
 from glimpse.models.formats.tensors import Tensors
 from glimpse.values import Activation, ModelCard, PixelRules, TowerShape
 
-_PLAIN_MODEL = {"embed_dim", "vision_cfg", "text_cfg", "quick_gelu"}
-_PLAIN_VISION = {"image_size", "layers", "width", "patch_size", "head_width", "mlp_ratio"}
-_PLAIN_TEXT = {"context_length", "vocab_size", "width", "heads", "layers", "mlp_ratio"}
-
 
 def read(folder: Path, name: str, config: Config) -> Model:
     """Read a checkpoint in this layout; `config` has model_cfg and preprocess_cfg. See `formats.read`."""
     model = config.get("model_cfg") or {}
     _refuse_unknown(name, model)
-    files = tensor_files(folder, "open_clip_model.safetensors")
+    files = tensor_files(folder, WEIGHTS["open_clip"])
     tensors = Tensors(files)
     card = _card(name, model, config.get("preprocess_cfg") or {}, logit_scale(tensors, files))
     return checked(card, files, tensors, {kind: _recipes(card, kind) for kind in KINDS})
@@ -38,14 +35,9 @@ def read(folder: Path, name: str, config: Config) -> Model:
 
 def _refuse_unknown(name: str, model: Config) -> None:
     """Refuse what these towers do not do, rather than compute something else."""
-    vision, text = model.get("vision_cfg") or {}, model.get("text_cfg") or {}
-    known = ((model, _PLAIN_MODEL), (vision, _PLAIN_VISION), (text, _PLAIN_TEXT))
-    unknown = sorted(key for config, keys in known for key, value in config.items() if key not in keys and value)
-    if not isinstance(vision.get("patch_size"), int):
-        unknown.append("vision_cfg without patches")
-    if unknown:
+    if words := zoo.beyond_plain(model):
         raise ModelUnsupported(
-            f"{name} is not a plain ViT with a plain text transformer ({', '.join(unknown)}), which glimpse does not "
+            f"{name} is not a plain ViT with a plain text transformer ({', '.join(words)}), which glimpse does not "
             "support yet: `glimpse models` lists what it does"
         )
 

@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from glimpse import layouts
 from glimpse.errors import CheckpointError
 from glimpse.models import clip
 from glimpse.models.formats.tensors import Tensors
@@ -19,8 +18,6 @@ from glimpse.values import ModelCard, PixelRules
 Config = Mapping[str, Any]
 Kind = Literal["image", "text"]
 KINDS: tuple[Kind, Kind] = ("image", "text")
-
-read_json, tensor_files = layouts.read_json, layouts.tensor_files
 
 
 @dataclass(frozen=True, slots=True)

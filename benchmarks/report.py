@@ -1,0 +1,79 @@
+"""Write `docs/benchmarks.md` from `benchmarks/results/`: every figure in it was measured by a script that anyone can run."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from measure import RESULTS, tables
+
+PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
+QUESTIONS = {
+    "encoder": (
+        "Pictures a second",
+        """JPEG files to unit vectors, and the towers alone with pixels ready in memory. transformers prepares pictures with
+its Pillow processor, in the one thread that calls it; of its batch sizes the fastest counts.""",
+    ),
+    "text_query": (
+        "One text",
+        "A short query to its vector, tokenizer included, everything loaded. The rounds are medians.",
+    ),
+    "cold_start": (
+        "From a cold start",
+        "Whole processes, from start to end, with files in the system's memory and the compiled tower on disk.",
+    ),
+}
+HEAD = """# Benchmarks
+
+<!-- Made by benchmarks/report.py from benchmarks/results/: do not edit. -->
+
+How quick glimpse is beside transformers on torch, on the same processor, with the same checkpoint and the same files, in one
+run. Read the ratios: they move far less from machine to machine than the figures do. Contestants take turns, round after
+round, after a round that does not count; a ratio is taken within each round, and its median is reported with the range over
+the rounds. The weights are random, which changes no time.
+
+To measure on your machine (it installs torch and transformers beside glimpse, and takes some minutes; leave the machine
+alone meanwhile):
+
+    make bench
+    .venv/bin/python benchmarks/report.py
+
+The first prints what it finds and keeps it in `benchmarks/results/`, the second makes this page. Each script says with
+`--help` what else it can: other sizes (`--model ViT-L-14`), your own pictures (`--pictures FOLDER`), more rounds. Checkpoints
+and pictures are kept in `~/.cache/glimpse-bench`, or where `GLIMPSE_BENCH` says.
+"""
+
+
+def page() -> str:
+    """The whole page, as Markdown."""
+    return "\n".join([HEAD, *(_section(*question) for question in QUESTIONS.items())])
+
+
+def _section(name: str, texts: tuple[str, str]) -> str:
+    title, text = texts
+    return f"## {title}\n\n{text}\n\n{_answers(name)}\n"
+
+
+def _answers(question: str) -> str:
+    """What was found with the usual model, then with others."""
+    found = [path for pattern in (f"{question}.json", f"{question}-*.json") for path in sorted(RESULTS.glob(pattern))]
+    return "\n\n".join(map(_answer, found)) or "Not measured yet."
+
+
+def _answer(path: Path) -> str:
+    result = json.loads(path.read_bytes())
+    return f"{tables(result)}\n\n{_conditions(result)}"
+
+
+def _conditions(result: Mapping[str, Any]) -> str:
+    setup = "; ".join(f"{name}: {value}" for name, value in result["setup"].items())
+    machine = result["machine"]
+    where = f"{machine['cores']} cores of {machine['processor']}, {machine['system']}, Python {machine['python']}"
+    libraries = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
+    return f"Measured on {result['date']}. {setup[0].upper()}{setup[1:]}. {where}. {libraries}."
+
+
+if __name__ == "__main__":
+    PAGE.parent.mkdir(exist_ok=True)
+    PAGE.write_text(page(), "utf-8")
+    print(PAGE)
