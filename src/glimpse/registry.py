@@ -4,18 +4,21 @@ Outsiders add their own through an entry point of the group `glimpse.<folder>` t
 """
 
 from importlib import import_module
-from importlib.metadata import entry_points
 from pkgutil import iter_modules
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from glimpse.errors import MissingExtra, UsageError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
 
 
 def names(folder: str) -> list[str]:
     """What is registered in a folder of the package, sorted; imports none of it."""
     package = import_module(f"glimpse.{folder}")
     own = {module.name for module in iter_modules(package.__path__)}
-    return sorted(own | {point.name for point in entry_points(group=f"glimpse.{folder}")})
+    return sorted(own | {point.name for point in _outside(folder)})
 
 
 def find(folder: str, name: str) -> ModuleType:
@@ -30,7 +33,13 @@ def find(folder: str, name: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name != f"glimpse.{folder}.{name}":
             raise MissingExtra(f"{name} needs {error.name}: pip install 'glimpse-search[{name}]'") from error
-    for point in entry_points(group=f"glimpse.{folder}", name=name):
+    for point in _outside(folder).select(name=name):
         module: ModuleType = point.load()
         return module
     raise UsageError(f"there is no {name!r} in {folder}: choose from {', '.join(names(folder))}")
+
+
+def _outside(folder: str) -> "EntryPoints":
+    from importlib.metadata import entry_points  # noqa: PLC0415  (slow to import, and seldom needed)
+
+    return entry_points(group=f"glimpse.{folder}")
