@@ -227,6 +227,23 @@ def test_a_damaged_file_gets_a_sentence(photos, tiny):
         broken.search(np.ones(32))
 
 
+def test_a_file_that_was_only_begun_is_made_whole(tmp_path, tiny):
+    db = sqlite3.connect(tmp_path / "begun.db", isolation_level=None)
+    db.execute("PRAGMA journal_mode = WAL")  # and then the process was killed
+    db.close()
+    (tmp_path / "nothing.db").touch()
+    for name in ("begun.db", "nothing.db"):
+        with Collection(tmp_path / name, tiny) as photos:
+            filled(photos)
+            assert len(photos) == 5
+
+
+def test_many_may_make_it_at_once(tmp_path):
+    code = f"from glimpse import Collection; Collection({str(tmp_path / 'new.db')!r}).close()"
+    makers = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(4)]
+    assert [maker.wait() for maker in makers] == [0, 0, 0, 0]
+
+
 def test_a_folder_is_no_collection(tmp_path):
     with pytest.raises(StorageError, match="is a folder"):
         Collection(tmp_path)

@@ -5,7 +5,6 @@ user closes it, it is a single file that can be copied. Knows neither folders no
 """
 
 import os
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,38 +16,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from glimpse import search
-from glimpse.errors import ModelMismatch, NotACollection, StorageError, UsageError
+from glimpse.database import connect, explained, transaction
+from glimpse.errors import ModelMismatch, UsageError
 from glimpse.values import Failure, Hit, Item, Progress, Report, Rows
 
 if TYPE_CHECKING:  # imported when a model is first needed: a search by key or vector needs none
     from glimpse.encoder import Encoder, PictureLike
 
 DEFAULT_MODEL = "ViT-B-32-256/datacomp_s34b_b86k"
-
-_APPLICATION_ID = 0x676C696D  # "glim", in the header of the file
-_VERSION = 1
-_SCHEMA = f"""
-BEGIN IMMEDIATE;
-PRAGMA application_id = {_APPLICATION_ID};
-PRAGMA user_version = {_VERSION};
-CREATE TABLE generations (
-    id INTEGER PRIMARY KEY, model TEXT NOT NULL, fingerprint TEXT NOT NULL, dim INTEGER NOT NULL,
-    precision TEXT NOT NULL, parity INTEGER NOT NULL
-) STRICT;
-CREATE TABLE items (
-    id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
-    digest BLOB NOT NULL
-) STRICT;
-CREATE INDEX items_by_digest ON items (digest);
-CREATE TABLE vectors (
-    item INTEGER PRIMARY KEY REFERENCES items (id) ON DELETE CASCADE,
-    generation INTEGER NOT NULL REFERENCES generations (id), vector BLOB NOT NULL
-) STRICT;
-CREATE TABLE failures (
-    key TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, code TEXT NOT NULL, message TEXT NOT NULL
-) STRICT;
-COMMIT;
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +81,7 @@ class Collection:
         self._changes = 0
         if not create and not self.path.exists():
             raise UsageError(f"there is no collection {self.path} yet: `glimpse index FOLDER` makes one")
-        self._db = _open(self.path)
+        self._db = connect(self.path)
         if model is not None and not isinstance(model, str | os.PathLike):
             self.use(model)
 
@@ -122,7 +97,7 @@ class Collection:
 
     def __iter__(self) -> Iterator[str]:
         """Keys, in order."""
-        with _explained(self.path):
+        with explained(self.path):
             return iter([key for (key,) in self._db.execute("SELECT key FROM items ORDER BY key")])
 
     def vectors(self) -> tuple[list[str], Rows]:
@@ -132,7 +107,7 @@ class Collection:
 
     def failures(self) -> list[Failure]:
         """What could not be used and why, in the order of keys."""
-        with _explained(self.path):
+        with explained(self.path):
             return [Failure(*row) for row in self._db.execute("SELECT key, code, message FROM failures ORDER BY key")]
 
     @property
@@ -207,7 +182,7 @@ class Collection:
 
     def keys_with_digest(self, digest: bytes) -> list[str]:
         """The keys of items that have this content."""
-        with _explained(self.path):
+        with explained(self.path):
             return [
                 key for (key,) in self._db.execute("SELECT key FROM items WHERE digest = ? ORDER BY key", (digest,))
             ]
@@ -279,7 +254,7 @@ class Collection:
     def keys_below(self, folder: str) -> list[str]:
         """Keys, failed ones included, of a file or of everything below a folder."""
         inside = folder.rstrip(os.sep) + os.sep
-        with _explained(self.path):
+        with explained(self.path):
             rows = self._db.execute(
                 "SELECT key FROM (SELECT key FROM items UNION SELECT key FROM failures) "
                 "WHERE key = ? OR substr(key, 1, ?) = ? ORDER BY key",
@@ -355,7 +330,7 @@ class Collection:
 
     def _all_rows(self) -> tuple[list[str], Rows]:
         """Keys and rows, kept in memory until this or another process changes the file."""
-        with _explained(self.path):
+        with explained(self.path):
             stamp = (int(self._db.execute("PRAGMA data_version").fetchone()[0]), self._changes)
             if self._matrix is None or self._matrix[0] != stamp:
                 found = self._db.execute(
@@ -384,23 +359,16 @@ class Collection:
         return int(row[0]) if row else None
 
     def _one(self, query: str, *values: Any) -> Any:
-        with _explained(self.path):
+        with explained(self.path):
             return self._db.execute(query, values).fetchone()
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        """All or nothing; an error, whatever its kind, leaves the file as it was."""
-        with _explained(self.path):
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
+        try:
+            with explained(self.path), transaction(self._db):
                 yield
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:  # SQLite may have rolled back by itself
-                    self._db.execute("ROLLBACK")
-                raise
-            finally:
-                self._changes += 1
+        finally:
+            self._changes += 1
 
 
 def _rows(vectors: Sequence[bytes]) -> Rows:
@@ -410,74 +378,3 @@ def _rows(vectors: Sequence[bytes]) -> Rows:
     rows = np.frombuffer(b"".join(vectors), np.float16).reshape(len(vectors), -1).astype(np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     return rows
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    with _explained(path):
-        if path.is_dir():
-            raise StorageError(f"{path} is a folder: name a file for the collection, such as {path / 'photos.db'}")
-        is_new = not path.exists() or path.stat().st_size == 0
-        if is_new:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        writable = os.access(path.parent, os.W_OK) and (is_new or os.access(path, os.W_OK))
-        if is_new and not writable:
-            raise StorageError(f"{path} cannot be made: {path.parent} is read-only. Name another place")
-        db = _connect(path) if writable else _connect_read_only(path)
-        _check(db, path, is_new=is_new)
-        return db
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, timeout=10, isolation_level=None)
-    db.execute("PRAGMA foreign_keys = ON")
-    db.execute("PRAGMA synchronous = FULL")  # in WAL mode: a commit is on the disk when it returns
-    return db
-
-
-def _connect_read_only(path: Path) -> sqlite3.Connection:
-    """Open what cannot be written; without a log beside it, the file cannot change either (a CD, a snapshot)."""
-    has_log = Path(f"{path}-wal").exists()
-    mode = "mode=ro" if has_log else "mode=ro&immutable=1"
-    return sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, timeout=10, isolation_level=None)
-
-
-def _check(db: sqlite3.Connection, path: Path, *, is_new: bool) -> None:
-    if is_new:
-        db.execute("PRAGMA journal_mode = WAL")
-        if not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:  # nobody else was quicker
-            db.executescript(_SCHEMA)
-    (application,) = db.execute("PRAGMA application_id").fetchone()
-    (version,) = db.execute("PRAGMA user_version").fetchone()
-    if application != _APPLICATION_ID:
-        raise NotACollection(f"{path} is not a glimpse collection, it belongs to another program: name another file")
-    if version != _VERSION:
-        raise NotACollection(f"{path} was made by another version of glimpse (format {version}): update glimpse")
-
-
-_SENTENCES = (
-    (sqlite3.SQLITE_FULL, StorageError, "the disk is full: make room and run it again, what was stored before is kept"),
-    (sqlite3.SQLITE_READONLY, StorageError, "it is read-only: check its permissions, or copy it to another place"),
-    (sqlite3.SQLITE_BUSY, StorageError, "another process is writing to it: wait for that one to end"),
-    (sqlite3.SQLITE_LOCKED, StorageError, "another process is writing to it: wait for that one to end"),
-    (sqlite3.SQLITE_CANTOPEN, StorageError, "it cannot be opened: check the folder and its permissions"),
-    (sqlite3.SQLITE_IOERR, StorageError, "the disk cannot be read or written: check its health and free space"),
-    (sqlite3.SQLITE_NOTADB, NotACollection, "it is not a glimpse collection: name another file"),
-    (sqlite3.SQLITE_CORRUPT, NotACollection, "it is damaged: restore it from a copy, or index into another file"),
-)
-
-
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Turn what SQLite and the system say into a sentence that says what to do."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        for known, kind, sentence in _SENTENCES:
-            if code == known:
-                raise kind(f"{path}: {sentence}") from error
-        raise NotACollection(
-            f"{path}: it is not a whole glimpse collection: restore it, or name another file"
-        ) from error
-    except OSError as error:
-        raise StorageError(f"{path} cannot be made or opened ({error.strerror}): name another place") from error

@@ -6,18 +6,16 @@ from typing import Any
 
 from glimpse.errors import CheckpointError, ModelUnsupported
 from glimpse.layouts import PREPROCESSOR, WEIGHTS, read_json, tensor_files
-from glimpse.models import clip
 from glimpse.models.formats.recipes import (
     KINDS,
     Config,
     Kind,
     Model,
     Recipe,
+    block_recipes,
     checked,
     end_recipes,
-    joined,
     logit_scale,
-    same,
     three,
 )
 from glimpse.models.formats.tensors import Tensors
@@ -118,25 +116,18 @@ def _pixels(folder: Path, size: int) -> PixelRules:
 
 
 def _recipes(card: ModelCard, kind: Kind) -> dict[str, Recipe]:
-    shapes = clip.tower_shapes(card, kind)
-    found: dict[str, Recipe] = {}
-    for i in range((card.image if kind == "image" else card.text).layers):
-        at = f"{'vision' if kind == 'image' else 'text'}_model.encoder.layers.{i}"
-        for part in ("weight", "bias"):
-            names = {
-                "norm1": f"{at}.layer_norm1.{part}",
-                "out": f"{at}.self_attn.out_proj.{part}",
-                "norm2": f"{at}.layer_norm2.{part}",
-                "up": f"{at}.mlp.fc1.{part}",
-                "down": f"{at}.mlp.fc2.{part}",
-            }
-            places = {f"{kind}.{i}.{to}.{part}": name for to, name in names.items()}
-            found |= {to: Recipe((name,), shapes[to], same) for to, name in places.items()}
-            qkv = tuple(f"{at}.self_attn.{letter}_proj.{part}" for letter in "qkv")
-            found[f"{kind}.{i}.qkv.{part}"] = Recipe(qkv, shapes[f"{kind}.{i}.out.{part}"], joined)
-    return found | end_recipes(card, kind, _IMAGE if kind == "image" else _TEXT)
+    at = f"{'vision' if kind == 'image' else 'text'}_model.encoder.layers"
+    return block_recipes(card, kind, at, _BLOCK) | end_recipes(card, kind, _IMAGE if kind == "image" else _TEXT)
 
 
+_BLOCK = {
+    "norm1": ["layer_norm1.{}"],
+    "qkv": ["self_attn.q_proj.{}", "self_attn.k_proj.{}", "self_attn.v_proj.{}"],
+    "out": ["self_attn.out_proj.{}"],
+    "norm2": ["layer_norm2.{}"],
+    "up": ["mlp.fc1.{}"],
+    "down": ["mlp.fc2.{}"],
+}
 _IMAGE = {
     "image.patch": "vision_model.embeddings.patch_embedding.weight",
     "image.class": "vision_model.embeddings.class_embedding",

@@ -5,17 +5,16 @@ from pathlib import Path
 from glimpse import zoo
 from glimpse.errors import ModelUnsupported
 from glimpse.layouts import WEIGHTS, tensor_files
-from glimpse.models import clip
 from glimpse.models.formats.recipes import (
     KINDS,
     Config,
     Kind,
     Model,
     Recipe,
+    block_recipes,
     checked,
     end_recipes,
     logit_scale,
-    same,
     three,
     transposed,
 )
@@ -79,27 +78,20 @@ def _card(name: str, model: Config, preprocess: Config, scale: float) -> ModelCa
 
 
 def _recipes(card: ModelCard, kind: Kind) -> dict[str, Recipe]:
-    shape = card.image if kind == "image" else card.text
-    shapes = clip.tower_shapes(card, kind)
-    found: dict[str, Recipe] = {}
-    for i in range(shape.layers):
-        at = f"{'visual.' if kind == 'image' else ''}transformer.resblocks.{i}"
-        for part in ("weight", "bias"):
-            names = {
-                "norm1": f"{at}.ln_1.{part}",
-                "qkv": f"{at}.attn.in_proj_{part}",
-                "out": f"{at}.attn.out_proj.{part}",
-                "norm2": f"{at}.ln_2.{part}",
-                "up": f"{at}.mlp.c_fc.{part}",
-                "down": f"{at}.mlp.c_proj.{part}",
-            }
-            places = {f"{kind}.{i}.{to}.{part}": name for to, name in names.items()}
-            found |= {to: Recipe((name,), shapes[to], same) for to, name in places.items()}
-    found |= end_recipes(card, kind, _IMAGE if kind == "image" else _TEXT)
+    at = f"{'visual.' if kind == 'image' else ''}transformer.resblocks"
+    found = block_recipes(card, kind, at, _BLOCK) | end_recipes(card, kind, _IMAGE if kind == "image" else _TEXT)
     projection = found[f"{kind}.projection"]  # open_clip keeps it as (width, dim)
     return found | {f"{kind}.projection": Recipe(projection.names, projection.shape[::-1], transposed)}
 
 
+_BLOCK = {
+    "norm1": ["ln_1.{}"],
+    "qkv": ["attn.in_proj_{}"],
+    "out": ["attn.out_proj.{}"],
+    "norm2": ["ln_2.{}"],
+    "up": ["mlp.c_fc.{}"],
+    "down": ["mlp.c_proj.{}"],
+}
 _IMAGE = {
     "image.patch": "visual.conv1.weight",
     "image.class": "visual.class_embedding",

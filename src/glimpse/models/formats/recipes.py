@@ -94,6 +94,23 @@ def _patch_bias(rules: PixelRules, sources: Sequence[Array]) -> Array:
     return np.asarray(-(sources[0].astype(np.float64).sum((2, 3)) @ shift), np.float32)
 
 
+def block_recipes(card: ModelCard, kind: Kind, at: str, names: Mapping[str, Sequence[str]]) -> dict[str, Recipe]:
+    """The blocks of one tower: `at` is what stands before a block's number, `names` gives the tensors of each weight.
+
+    In a name, {} stands for "weight" or "bias"; several tensors are joined.
+    """
+    shapes = clip.tower_shapes(card, kind)
+    found: dict[str, Recipe] = {}
+    for i in range((card.image if kind == "image" else card.text).layers):
+        for part in ("weight", "bias"):
+            for to, sources in names.items():
+                first, *rest = shapes[f"{kind}.{i}.{to}.{part}"]
+                tensors = tuple(f"{at}.{i}.{name.format(part)}" for name in sources)
+                make = joined if len(tensors) > 1 else same
+                found[f"{kind}.{i}.{to}.{part}"] = Recipe(tensors, (first // len(tensors), *rest), make)
+    return found
+
+
 def end_recipes(card: ModelCard, kind: Kind, names: Mapping[str, str]) -> dict[str, Recipe]:
     """What stands before and after the blocks, under its canonical names."""
     shapes = clip.tower_shapes(card, kind)

@@ -1,0 +1,143 @@
+"""The file of a collection as SQLite sees it: schema, opening, and errors as sentences that say what to do.
+
+Knows neither vectors nor models; `collection.py` gives the tables their meaning.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from glimpse.errors import NotACollection, StorageError
+
+_APPLICATION_ID = 0x676C696D  # "glim", in the header of the file
+_VERSION = 1
+_SCHEMA = f"""
+PRAGMA application_id = {_APPLICATION_ID};
+PRAGMA user_version = {_VERSION};
+CREATE TABLE generations (
+    id INTEGER PRIMARY KEY, model TEXT NOT NULL, fingerprint TEXT NOT NULL, dim INTEGER NOT NULL,
+    precision TEXT NOT NULL, parity INTEGER NOT NULL
+) STRICT;
+CREATE TABLE items (
+    id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
+    digest BLOB NOT NULL
+) STRICT;
+CREATE INDEX items_by_digest ON items (digest);
+CREATE TABLE vectors (
+    item INTEGER PRIMARY KEY REFERENCES items (id) ON DELETE CASCADE,
+    generation INTEGER NOT NULL REFERENCES generations (id), vector BLOB NOT NULL
+) STRICT;
+CREATE TABLE failures (
+    key TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, code TEXT NOT NULL, message TEXT NOT NULL
+) STRICT;
+"""
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open a collection's file, or make it; read-only where it cannot be written.
+
+    Raises:
+        NotACollection: the file is damaged or something else.
+        StorageError: it cannot be opened or made there.
+    """
+    with explained(path):
+        if path.is_dir():
+            raise StorageError(f"{path} is a folder: name a file for the collection, such as {path / 'photos.db'}")
+        is_new = not path.exists() or path.stat().st_size == 0
+        if is_new:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        writable = os.access(path.parent, os.W_OK) and (is_new or os.access(path, os.W_OK))
+        if is_new and not writable:
+            raise StorageError(f"{path} cannot be made: {path.parent} is read-only. Name another place")
+        db = _connect_to_write(path) if writable else _connect_read_only(path)
+        try:
+            if writable and _is_empty(db):
+                _create(db)
+            _check(db, path)
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+
+def _connect_to_write(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, timeout=10, isolation_level=None)
+    db.execute("PRAGMA foreign_keys = ON")
+    db.execute("PRAGMA synchronous = FULL")  # in WAL mode: a commit is on the disk when it returns
+    return db
+
+
+def _connect_read_only(path: Path) -> sqlite3.Connection:
+    """Open what cannot be written; without a log beside it, the file cannot change either (a CD, a snapshot)."""
+    has_log = Path(f"{path}-wal").exists()
+    mode = "mode=ro" if has_log else "mode=ro&immutable=1"
+    return sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, timeout=10, isolation_level=None)
+
+
+def _is_empty(db: sqlite3.Connection) -> bool:
+    """Whether nobody has made anything of the file yet; a process may have been killed between opening and making."""
+    tables, application = db.execute(
+        "SELECT count(*), (SELECT * FROM pragma_application_id) FROM sqlite_master"
+    ).fetchone()
+    return bool(tables == application == 0)
+
+
+def _create(db: sqlite3.Connection) -> None:
+    db.execute("PRAGMA journal_mode = WAL")
+    with transaction(db):
+        if _is_empty(db):  # nobody else was quicker
+            for statement in _SCHEMA.split(";"):
+                db.execute(statement)
+
+
+def _check(db: sqlite3.Connection, path: Path) -> None:
+    (application,) = db.execute("PRAGMA application_id").fetchone()
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if application != _APPLICATION_ID:
+        raise NotACollection(f"{path} is not a glimpse collection, it belongs to another program: name another file")
+    if version != _VERSION:
+        raise NotACollection(f"{path} was made by another version of glimpse (format {version}): update glimpse")
+
+
+_SENTENCES = (
+    (sqlite3.SQLITE_FULL, StorageError, "the disk is full: make room and run it again, what was stored before is kept"),
+    (sqlite3.SQLITE_READONLY, StorageError, "it is read-only: check its permissions, or copy it to another place"),
+    (sqlite3.SQLITE_BUSY, StorageError, "another process is writing to it: wait for that one to end"),
+    (sqlite3.SQLITE_LOCKED, StorageError, "another process is writing to it: wait for that one to end"),
+    (sqlite3.SQLITE_CANTOPEN, StorageError, "it cannot be opened: check the folder and its permissions"),
+    (sqlite3.SQLITE_IOERR, StorageError, "the disk cannot be read or written: check its health and free space"),
+    (sqlite3.SQLITE_NOTADB, NotACollection, "it is not a glimpse collection: name another file"),
+    (sqlite3.SQLITE_CORRUPT, NotACollection, "it is damaged: restore it from a copy, or index into another file"),
+)
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn what SQLite and the system say into a sentence that says what to do."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        for known, kind, sentence in _SENTENCES:
+            if code == known:
+                raise kind(f"{path}: {sentence}") from error
+        raise NotACollection(
+            f"{path}: it is not a whole glimpse collection: restore it, or name another file"
+        ) from error
+    except OSError as error:
+        raise StorageError(f"{path} cannot be made or opened ({error.strerror}): name another place") from error
+
+
+@contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """All or nothing; an error, whatever its kind, leaves the file as it was."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:  # SQLite may have rolled back by itself
+            db.execute("ROLLBACK")
+        raise
