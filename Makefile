@@ -23,8 +23,10 @@ slow: .venv/dev  ## the checks that take longer: the demo model's figures, a nam
 
 bench: .venv/bench  ## print our speed beside transformers', as ratios from one run
 	$(BIN)/python benchmarks/encoder.py
+	$(BIN)/python benchmarks/peak.py
 	$(BIN)/python benchmarks/text_query.py
 	$(BIN)/python benchmarks/cold_start.py
+	$(BIN)/python benchmarks/report.py
 
 train: .venv/train  ## train the demo model anew and write its evaluation and pictures (an hour on two cores)
 	$(BIN)/python tools/train_demo_model.py

@@ -39,6 +39,11 @@ class Peer:
         pictures = [Image.open(path) for path in paths]
         return self.processor(pictures, return_tensors="pt")["pixel_values"].to(self.dtype)
 
+    def values(self, pixels: NDArray[np.uint8]) -> torch.Tensor:
+        """Cropped pictures (n, size, size, 3) → pixel values (n, 3, size, size)."""
+        found = self.processor(list(pixels), do_resize=False, do_center_crop=False, return_tensors="pt")
+        return found["pixel_values"].to(self.dtype)
+
     @torch.inference_mode()
     def embed(self, pixels: torch.Tensor, batch: int) -> Rows:
         """Pixel values → unit rows (n, dim)."""

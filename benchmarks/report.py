@@ -14,6 +14,12 @@ QUESTIONS = {
         """JPEG files to unit vectors, and the towers alone with pixels ready in memory. transformers prepares pictures with
 its Pillow processor, in the one thread that calls it; of its batch sizes the fastest counts.""",
     ),
+    "peak": (
+        "How close to the limit",
+        """A tower is nearly all matrix products: their speed, in the same run and precision, bounds what any engine can
+reach, and with it the ratios above. Here "transformers" stands for the fastest plain product; the ratio is the share of it
+that the tower reaches, counting the arithmetic of every token in every block.""",
+    ),
     "text_query": (
         "One text",
         "A short query to its vector, tokenizer included, everything loaded. The rounds are medians.",
@@ -36,9 +42,8 @@ To measure on your machine (it installs torch and transformers beside glimpse, a
 alone meanwhile):
 
     make bench
-    .venv/bin/python benchmarks/report.py
 
-The first prints what it finds and keeps it in `benchmarks/results/`, the second makes this page. Each script says with
+It prints what it finds, keeps it in `benchmarks/results/`, and makes this page from that. Each script says with
 `--help` what else it can: other sizes (`--model ViT-L-14`), your own pictures (`--pictures FOLDER`), more rounds. Checkpoints
 and pictures are kept in `~/.cache/glimpse-bench`, or where `GLIMPSE_BENCH` says.
 """

@@ -51,6 +51,9 @@ class Ops(Protocol):
     def attention(self, qkv: Tensor, heads: int, *, causal: bool) -> Tensor:
         """Attend within each item: (n, tokens, 3 × width), queries, keys and values side by side → width."""
 
+    def pool(self, q: Tensor, kv: Tensor, heads: int) -> Tensor:
+        """Attend from one query an item (n, width) to all its tokens: keys and values (n, tokens, 2 × width) → (n, width)."""
+
     def gelu(self, x: Tensor) -> Tensor:
         """Compute x · Φ(x), by the error function."""
 

@@ -52,6 +52,14 @@ class NumpyOps:
         mixed: Float = scores / scores.sum(-1, keepdims=True) @ v
         return mixed.transpose(0, 2, 1, 3).reshape(n, tokens, width)
 
+    def pool(self, q: Float, kv: Float, heads: int) -> Float:
+        n, tokens, width = kv.shape[0], kv.shape[1], q.shape[1]
+        k, v = kv.reshape(n, tokens, 2, heads, -1).transpose(2, 0, 3, 1, 4)  # each (n, heads, tokens, head width)
+        scores = q.reshape(n, heads, 1, -1) @ k.transpose(0, 1, 3, 2) / np.sqrt(width // heads)
+        scores = np.exp(scores - scores.max(-1, keepdims=True))
+        mixed: Float = scores / scores.sum(-1, keepdims=True) @ v  # (n, heads, 1, head width)
+        return mixed.reshape(n, width)
+
     def gelu(self, x: Float) -> Float:
         y: Float = x * 0.5 * (1 + _erf(x / np.sqrt(2)))
         return y

@@ -97,6 +97,17 @@ class OpenvinoOps:
         x = op.transpose(op.scaled_dot_product_attention(q, k, v, causal=causal), _ints(0, 2, 1, 3))
         return op.reshape(x, _ints(0, 0, width), special_zero=True)
 
+    def pool(self, q: Tensor, kv: Tensor, heads: int) -> Tensor:
+        width = q.get_output_partial_shape(0)[1].get_length()
+        x = op.reshape(kv, _ints(0, 0, 2, heads, width // heads), special_zero=True)
+        k, v = (
+            op.squeeze(part, _ints(0))
+            for part in op.split(op.transpose(x, _ints(2, 0, 3, 1, 4)), np.array(0), 2).outputs()
+        )
+        q = op.reshape(q, _ints(0, heads, 1, width // heads), special_zero=True)
+        x = op.scaled_dot_product_attention(q, k, v, causal=False)  # (n, heads, 1, head width)
+        return op.reshape(x, _ints(0, width), special_zero=True)
+
     def gelu(self, x: Tensor) -> Tensor:
         return op.gelu(x, "erf")
 
@@ -192,13 +203,14 @@ def _settings(tower: Tower, precision: str) -> dict[str, str]:
 
 
 def _blob(tower: Tower, precision: str) -> Path | None:
+    """Where a compiled tower is kept, by all that it depends on: weights, code, OpenVINO and processor."""
     if tower.cache is None:
         return None
-    processor = _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    threads = os.cpu_count()
-    made_by = f"{ov.get_version()} {_core().get_property('CPU', 'FULL_DEVICE_NAME')} {processor} {threads}"
-    maker = hashlib.sha256(made_by.encode()).hexdigest()[:12]
-    return tower.cache / f"{tower.fingerprint[:24]}-{tower.kind}-{precision}-{maker}.openvino"
+    features = _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    processor = f"{_core().get_property('CPU', 'FULL_DEVICE_NAME')} {features} {os.cpu_count()}"
+    code = [Path(file).read_bytes() for file in (__file__, tower.function.__code__.co_filename)]
+    made_by = hashlib.sha256(b"".join([ov.get_version().encode(), processor.encode(), *code])).hexdigest()[:12]
+    return tower.cache / f"{tower.fingerprint[:24]}-{tower.kind}-{precision}-{made_by}.openvino"
 
 
 def _from_cache(tower: Tower, precision: str) -> Any:
