@@ -187,11 +187,11 @@ def test_progress_and_stop(photos, tmp_path):
     for seed in range(150):
         noise(seed, (8, 8)).save(folder / f"{seed:03}.png")
     seen = []
-    report = photos.index(folder, progress=seen.append, stop=lambda: len(seen) == 1)
+    report = photos.index(folder, progress=seen.append, stop=lambda: len(seen) == 2)
     assert report.interrupted
-    assert report.indexed == len(photos) == seen[0].done < 150
-    assert (seen[0].total, seen[0].failed) == (150, 0)
-    assert "images/s" in str(seen[0])
+    assert (seen[0].done, seen[0].total) == (0, 150)
+    assert report.indexed == len(photos) == seen[1].done < 150
+    assert "images/s" in str(seen[1])
     rest = photos.index(folder)
     assert (rest.indexed, rest.unchanged) == (150 - report.indexed, report.indexed)
 
@@ -216,3 +216,13 @@ def test_the_demo_model_on_real_files(tmp_path, demo):
         report = photos.index(shared("data/coco"), shared("data/photos"))
         assert report.indexed == 51 + 22
         assert len(photos.search("a bee", k=3)) == 3
+
+
+def test_batches_last_about_a_second():
+    from glimpse.pipeline import LARGEST_BATCH, SMALLEST_BATCH, _next_size
+
+    assert _next_size(16, 0.1) == 32
+    assert _next_size(16, 1.0) == 16
+    assert _next_size(16, 5.0) == 8
+    assert _next_size(LARGEST_BATCH, 0.1) == LARGEST_BATCH
+    assert _next_size(SMALLEST_BATCH, 60.0) == SMALLEST_BATCH

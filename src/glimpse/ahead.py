@@ -9,11 +9,13 @@ In = TypeVar("In")
 Out = TypeVar("Out")
 
 
-def ahead(pool: Executor, work: Callable[[In], Out], items: Iterable[In], batch: int) -> Iterator[list[Out]]:
-    """Map work over items in order; yields lists of up to `batch` results and holds at most two of them."""
+def ahead(
+    pool: Executor, work: Callable[[In], Out], items: Iterable[In], size: Callable[[], int]
+) -> Iterator[list[Out]]:
+    """Map work over items in order; yields lists of up to `size()` results and holds at most two of them."""
     todo = iter(items)
-    waiting = [pool.submit(work, item) for item in islice(todo, batch)]
+    waiting = [pool.submit(work, item) for item in islice(todo, size())]
     while waiting:
-        following = [pool.submit(work, item) for item in islice(todo, batch)]
+        following = [pool.submit(work, item) for item in islice(todo, size())]
         yield [future.result() for future in waiting]
         waiting = following

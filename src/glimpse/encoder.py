@@ -133,7 +133,7 @@ class Encoder:
         blocks: list[Rows] = []
         failures: list[Failure] = []
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for prepared in ahead(pool, lambda pair: self._prepared(*pair), named, BATCH):
+            for prepared in ahead(pool, lambda pair: self._prepared(*pair), named, lambda: BATCH):
                 bad = [result for result in prepared if isinstance(result, BadItem)]
                 if bad and errors == "raise":
                     raise bad[0]

@@ -3,8 +3,8 @@
     source ──► decode ──► pixels ──► encode ──► store
     items      Encoder.prepare       .embed     Collection.add
 
-Threads read and decode the next batch while the towers embed this one; a batch is stored in one transaction. Every item
-ends in exactly one of indexed, unchanged and failed.
+Threads read and decode the next batch while the towers embed this one; a batch is stored in one transaction, and lasts about
+a second, whatever the model. Every item ends in exactly one of indexed, unchanged and failed.
 """
 
 import hashlib
@@ -19,10 +19,13 @@ import numpy as np
 
 from glimpse.ahead import ahead
 from glimpse.collection import Collection
-from glimpse.encoder import BATCH, Encoder
+from glimpse.encoder import Encoder
 from glimpse.errors import BadItem, UsageError
 from glimpse.sources import folder
 from glimpse.values import Failure, Item, Pixels, Progress, Report
+
+FIRST_BATCH, LARGEST_BATCH, SMALLEST_BATCH = 16, 256, 4  # items
+QUICK, SLOW = 0.5, 2.0  # seconds
 
 
 def index(
@@ -40,11 +43,12 @@ def index(
             f"there are no files in {', '.join(map(str, roots)) or 'nothing'}: name a folder with pictures"
         )
     run = _Run(collection, items)
+    report_to = progress or (lambda _: None)
+    report_to(run.progress())
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for batch in ahead(pool, _Worker(collection.encoder), run.changed(), BATCH):
+        for batch in ahead(pool, _Worker(collection.encoder), run.changed(), lambda: run.pace):
             run.store(batch)
-            if progress:
-                progress(run.progress())
+            report_to(run.progress())
             if stop():
                 return run.report(interrupted=True)
     run.forget_missing(roots)
@@ -89,6 +93,7 @@ class _Run:
     removed: int = 0
     failures: list[Failure] = field(default_factory=list)
     left: set[str] = field(default_factory=set)  # keys that items of this run moved away from
+    pace: int = FIRST_BATCH
     began: float = field(default_factory=time.monotonic)
 
     def changed(self) -> Iterator[tuple[Item, bytes]]:
@@ -105,6 +110,7 @@ class _Run:
 
     def store(self, batch: Iterable[_Prepared]) -> None:
         """Embed what is new; store it in one transaction with what failed and what moved."""
+        began = time.monotonic()
         new: list[_Prepared] = []
         failed: list[tuple[Item, Failure]] = []
         kept: list[tuple[str, Item]] = []  # (old key, item)
@@ -122,6 +128,7 @@ class _Run:
         self.unchanged += len(kept)
         self.moved += sum(old != item.key for old, item in kept)
         self.failures += [failure for _, failure in failed]
+        self.pace = _next_size(self.pace, time.monotonic() - began)
 
     def _old_key(self, prepared: _Prepared) -> str | None:
         """Where the same content is stored: under the same key, or under one whose file is gone (it moved)."""
@@ -155,3 +162,10 @@ class _Run:
             seconds=time.monotonic() - self.began,
             interrupted=interrupted,
         )
+
+
+def _next_size(size: int, seconds: float) -> int:
+    """How many items the next batch should have, for one to be neither a flood of transactions nor a long wait."""
+    if seconds < QUICK:
+        return min(2 * size, LARGEST_BATCH)
+    return max(size // 2, SMALLEST_BATCH) if seconds > SLOW else size

@@ -151,12 +151,13 @@ def precisions() -> tuple[str, ...]:
 def compile_tower(tower: Tower, precision: str) -> Run:
     """Compile a tower, or take it from the cache, and return it as a function over batches of any size."""
     compiled = _from_cache(tower, precision) or _compile(tower, precision)
-    requests = ov.AsyncInferQueue(compiled, compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+    beside = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
+    requests = ov.AsyncInferQueue(compiled, beside)
 
     def run(batch: NDArray[Any]) -> Rows:
         rows = np.empty((len(batch), tower.card.dim), np.float32)
         requests.set_callback(lambda request, place: rows.__setitem__(place, request.get_output_tensor().data))
-        for place in _slices(batch):
+        for place in _slices(batch, beside):
             requests.start_async({0: np.ascontiguousarray(batch[place])}, place)
         requests.wait_all()
         return rows
@@ -164,9 +165,11 @@ def compile_tower(tower: Tower, precision: str) -> Run:
     return run
 
 
-def _slices(batch: NDArray[Any]) -> list[slice]:
+def _slices(batch: NDArray[Any], beside: int) -> list[slice]:
+    """Cut a batch into requests: of the best size, but so that each of those that run side by side gets some."""
     is_text = batch.ndim == 2  # noqa: PLR2004  (n, tokens) against (n, size, size, 3)
-    step = max(1, TOKENS_PER_REQUEST // max(1, batch.shape[1])) if is_text else IMAGES_PER_REQUEST
+    best = max(1, TOKENS_PER_REQUEST // max(1, batch.shape[1])) if is_text else IMAGES_PER_REQUEST
+    step = max(1, min(best, -(-len(batch) // beside)))
     return [slice(i, i + step) for i in range(0, len(batch), step)]
 
 
