@@ -16,7 +16,7 @@ from glimpse import __version__
 from glimpse.errors import BadItem, GlimpseError, UsageError
 
 if TYPE_CHECKING:
-    from glimpse.collection import Collection
+    from glimpse.collection import Collection, Generation
     from glimpse.encoder import Encoder
     from glimpse.values import Failure, Hit
 
@@ -105,12 +105,25 @@ def _open(path: Path | None, model: Any = None, *, create: bool = False) -> "Col
     return Collection(path or default_collection(), model, create=create)
 
 
+def _made_by(path: Path | None) -> "Generation | None":
+    """Which model made a collection; None where there is none yet. Makes nothing, so that a mistake leaves nothing."""
+    from glimpse.places import default_collection  # noqa: PLC0415
+
+    if not (path or default_collection()).exists():
+        return None
+    with _open(path) as photos:
+        return photos.generation
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="glimpse")
 def cli() -> None:
     """Find pictures by words.
 
-    glimpse index ~/Pictures, then glimpse search "a carriage". Try it first with: glimpse demo
+    \b
+    glimpse demo                   try it, offline
+    glimpse index ~/Pictures       embed what is in a folder
+    glimpse search "a carriage"    find it
     """
     import warnings  # noqa: PLC0415
 
@@ -145,7 +158,7 @@ def index(
     parity: bool,
     as_json: bool,
 ) -> int:
-    """Embed the pictures in files and folders and keep them in a collection.
+    """Put the pictures of files and folders into a collection.
 
     What has not changed since the last time is not read again; files that moved or went away are noticed. Without
     --model a new collection uses ViT-B-32-256/datacomp_s34b_b86k, and an old one the model that made it. Ctrl-C stops
@@ -159,11 +172,10 @@ def index(
 
     for place in places:  # before a model is fetched
         root(place)
-    with _open(collection, create=True) as photos:
-        made_by = photos.generation
-        name = model or (made_by.model if made_by else DEFAULT_MODEL)
-        encoder = _encoder(name, runtime, precision, parity=parity or bool(made_by and made_by.parity))
-        photos.use(encoder)
+    made_by = _made_by(collection)
+    name = model or (made_by.model if made_by else DEFAULT_MODEL)
+    encoder = _encoder(name, runtime, precision, parity=parity or bool(made_by and made_by.parity))
+    with _open(collection, encoder, create=True) as photos:
         with _ctrl_c() as stopped, terminal.progress("indexing", quiet=as_json) as progress:
             report = photos.index(*places, progress=progress, stop=stopped)
         if as_json:
@@ -220,7 +232,10 @@ def search(
     *,
     as_json: bool,
 ) -> None:
-    """Find the pictures closest to TEXT, or to a picture, best first, with their cosines."""
+    """Find pictures by a text, a picture or a key.
+
+    Best first, with their cosines. Without --model, the model that made the collection is used.
+    """
     if sum(query is not None for query in (text, image, key)) != 1:
         raise UsageError("say what to look for: a text, --image FILE or --key KEY, and only one of them")
     with _open(collection, model) as photos:
@@ -261,7 +276,9 @@ def embed(
     *,
     parity: bool,
 ) -> int:
-    """Embed pictures (files and folders), or the lines of a text file, to a file of float32 unit vectors.
+    """Write embeddings of pictures or texts to a file.
+
+    Pictures are files and folders, texts the lines of a file; vectors are float32, of unit length.
 
     A .npy file gets a .keys.json beside it: a list whose n-th entry names the n-th row. A .parquet file has the columns
     key and vector. Bad pictures are named and left out.
@@ -301,7 +318,7 @@ def classify(
     parity: bool,
     as_json: bool,
 ) -> int:
-    """Say which label fits each picture, and how likely (zero-shot)."""
+    """Say which label fits each picture, and how likely."""
     from glimpse import export, terminal  # noqa: PLC0415
     from glimpse.encoder import DEFAULT_TEMPLATE  # noqa: PLC0415
 
@@ -330,7 +347,10 @@ def classify(
 @click.option("--all", "everything", is_flag=True, help="Also those that are not supported yet.")
 @_json
 def models(part: str, *, everything: bool, as_json: bool) -> None:
-    """List the models that can be named, those with PART in their names."""
+    """List the models that can be named.
+
+    With PART, those with it in their names.
+    """
     from dataclasses import asdict  # noqa: PLC0415
 
     from glimpse import terminal, weights  # noqa: PLC0415
@@ -355,7 +375,7 @@ def models(part: str, *, everything: bool, as_json: bool) -> None:
 @_collection
 @_json
 def status(collection: Path | None, *, as_json: bool) -> None:
-    """Say what a collection holds, which model made it, and what failed."""
+    """Say what a collection holds and what failed."""
     from collections import Counter  # noqa: PLC0415
     from dataclasses import asdict  # noqa: PLC0415
 
@@ -383,7 +403,7 @@ def status(collection: Path | None, *, as_json: bool) -> None:
 @cli.command()
 @_json
 def doctor(*, as_json: bool) -> None:
-    """Say what this installation has: versions, processor, runtimes, folders. Paste it into a bug report."""
+    """Say what this installation has, for bug reports."""
     from glimpse import health, terminal  # noqa: PLC0415
 
     facts = health.examine()
@@ -396,7 +416,7 @@ def doctor(*, as_json: bool) -> None:
 @cli.command()
 @click.option("--output", "-o", type=click.Path(path_type=Path), default=Path("glimpse-demo.jpg"), show_default=True)
 def demo(output: Path) -> None:
-    """Index the bundled pictures with the bundled model and answer five questions."""
+    """Try it: bundled pictures, bundled model, five questions."""
     from glimpse import demo as bundled  # noqa: PLC0415
     from glimpse import terminal  # noqa: PLC0415
     from glimpse.sheet import contact_sheet  # noqa: PLC0415
