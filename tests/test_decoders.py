@@ -63,6 +63,22 @@ def test_a_damaged_picture():
     assert code_of(bytes(whole)) in {"corrupt", "truncated"}
 
 
+@pytest.mark.parametrize(
+    "kind",
+    ["PNG", "BMP", "TIFF", "GIF", "PPM", "TGA", "WEBP", "JPEG", "JPEG2000", "AVIF", "ICO", "PCX", "SGI", "QOI", "DDS"],
+)
+def test_the_head_of_a_picture_is_recognised(kind):
+    assert image.recognises(encoded(kind, noise(1, (200, 200)))[: image.HEAD])
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"\0\0\0 ftypisom\0\0\2\0isomiso2avc1mp41", b"PK\3\4" + b"\7" * 100, b"text " * 900, b"", b"\x1aE\xdf\xa3" * 9],
+)
+def test_footage_archives_and_texts_are_not(head):
+    assert not image.recognises(head)
+
+
 def test_a_huge_claimed_size_is_refused_before_decoding():
     whole = bytearray(encoded("BMP", noise(1, (8, 8))))
     whole[18:26] = (40_000).to_bytes(4, "little") + (5_000).to_bytes(4, "little")

@@ -33,7 +33,7 @@ def test_the_stored_rows_are_those_of_the_encoder(photos, album, tiny):
 
 def test_a_second_run_reads_nothing(photos, album, monkeypatch):
     photos.index(album)
-    monkeypatch.setattr("glimpse.sources.folder.read", lambda path: pytest.fail(f"{path} was read"))
+    monkeypatch.setattr("glimpse.sources.folder.read", lambda path, *_: pytest.fail(f"{path} was read"))
     report = photos.index(album)
     assert (report.indexed, report.unchanged, len(report.failures), report.total) == (0, 4, 1, 5)
 
@@ -44,7 +44,7 @@ def test_a_touched_file_is_hashed_and_not_embedded(photos, album, monkeypatch):
     monkeypatch.setattr(photos.encoder, "embed", lambda _: pytest.fail("embedded"), raising=False)
     report = photos.index(album)
     assert (report.indexed, report.unchanged, report.moved) == (0, 4, 0)
-    monkeypatch.setattr("glimpse.sources.folder.read", lambda path: pytest.fail(f"{path} was read"))
+    monkeypatch.setattr("glimpse.sources.folder.read", lambda path, *_: pytest.fail(f"{path} was read"))
     assert photos.index(album).unchanged == 4  # the new time is known now
 
 
@@ -171,14 +171,27 @@ def test_a_file_that_goes_away_is_named(photos, album, monkeypatch):
 
     real = folder.read
 
-    def read(path):
+    def read(path, size=-1):
         if path.name == "a.png":
             path.unlink()
-        return real(path)
+        return real(path, size)
 
     monkeypatch.setattr(folder, "read", read)
     report = photos.index(album)
     assert (str(album / "a.png"), "vanished") in [(failure.key, failure.code) for failure in report.failures]
+
+
+def test_a_large_file_that_is_no_picture_is_not_read_whole(photos, album, monkeypatch):
+    from glimpse.sources import folder
+
+    with (album / "film.mp4").open("wb") as film:
+        film.write(b"\0\0\0 ftypisom\0\0\2\0isomiso2avc1mp41")
+        film.truncate(40 * 1024**3)  # a hole: takes no space
+    read, sizes = folder.read, []
+    monkeypatch.setattr(folder, "read", lambda path, size=-1: sizes.append((path.name, size)) or read(path, size))
+    report = photos.index(album)
+    assert ("film.mp4", "unsupported-format") in [(os.path.basename(one.key), one.code) for one in report.failures]
+    assert [size for name, size in sizes if name == "film.mp4"] == [4096]
 
 
 def test_progress_and_stop(photos, tmp_path):

@@ -55,3 +55,10 @@ def test_a_broken_tokenizer_is_named(tmp_path):
     (tmp_path / "tokenizer.json").write_text("{")
     with pytest.raises(CheckpointError, match="tokenizer files of .* cannot be read"):
         tokens.load(tmp_path, 77)
+
+
+def test_a_tokenizer_without_start_and_end_is_refused(golden, tmp_path):
+    whole = json.loads((golden("hf-clip-gelu").folder / "tokenizer.json").read_bytes())
+    (tmp_path / "tokenizer.json").write_text(json.dumps(whole | {"post_processor": None}))
+    with pytest.raises(CheckpointError, match="adds no start and end"):
+        tokens.load(tmp_path, 77)

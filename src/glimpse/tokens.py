@@ -76,12 +76,21 @@ def load(folder: Path, context: int) -> Tokens:
     """
     try:
         if (folder / "tokenizer.json").is_file():
-            return Tokens(_plain(Tokenizer.from_file(str(folder / "tokenizer.json"))), context)
+            return _complete(Tokens(_plain(Tokenizer.from_file(str(folder / "tokenizer.json"))), context), folder)
         if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
             return Tokens(_from_vocabulary(folder), context)
+    except CheckpointError:
+        raise
     except Exception as error:  # the library raises bare Exception
         raise CheckpointError(f"the tokenizer files of {folder} cannot be read: fetch them again") from error
     return Tokens(_bundled(), context, _clean_web_text)
+
+
+def _complete(tokens: Tokens, folder: Path) -> Tokens:
+    """Refuse a tokenizer that leaves out start and end: the text tower would pool the wrong token, and nobody would see."""
+    if len(tokens.encode([""])[0]) < 2:  # noqa: PLR2004
+        raise CheckpointError(f"{folder / 'tokenizer.json'} adds no start and end to a text: it is not that of a CLIP")
+    return tokens
 
 
 def files_of(folder: Path) -> list[Path]:

@@ -101,12 +101,15 @@ class ModelCard:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing a source offers: its full, stable name, what tells whether it changed, and how to read it."""
+    """One thing a source offers: its full, stable name, what tells whether it changed, and how to read it.
+
+    `read()` gives all bytes, `read(n)` the first n.
+    """
 
     key: str
     size: int
     mtime_ns: int
-    read: Callable[[], bytes] = field(repr=False, compare=False)
+    read: Callable[..., bytes] = field(repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,22 @@ def decode(data: bytes) -> Image.Image:
     return _load(_open(data))
 
 
+HEAD = 4096
+"""How many bytes `recognises` wants to see."""
+
+
+def recognises(head: bytes) -> bool:
+    """Whether a file that begins so may be a picture; says No to footage and archives before they are read whole."""
+    marks = {name: Image.OPEN[name][1] for name in formats()}
+    try:
+        if any(accept(head[:16]) for accept in marks.values() if accept):
+            return True
+        Image.open(io.BytesIO(head), formats=[name for name, accept in marks.items() if not accept])
+    except Exception:  # noqa: BLE001  (also of what asks for more bytes than there are)
+        return False
+    return True
+
+
 @cache
 def formats() -> tuple[str, ...]:
     """The formats of the list that this build of Pillow opens; it fails on names it does not know."""

@@ -42,14 +42,15 @@ def items(place: Path) -> Iterator[Item]:
             yield Item(key_of(path), stat.st_size, stat.st_mtime_ns, partial(read, path))
 
 
-def read(path: str | os.PathLike[str]) -> bytes:
-    """Read a file whole.
+def read(path: str | os.PathLike[str], size: int = -1) -> bytes:
+    """Read a file whole, or its first bytes.
 
     Raises:
         BadItem: "vanished" or "unreadable".
     """
     try:
-        return Path(path).read_bytes()
+        with Path(path).open("rb") as file:
+            return file.read(size)
     except FileNotFoundError as error:
         raise BadItem("vanished", FAILURE_CODES["vanished"]) from error
     except (OSError, ValueError) as error:
