@@ -6,6 +6,7 @@ user closes it, it is a single file that can be copied. Knows neither folders no
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -296,26 +297,37 @@ class Collection:
         """
         if (query is None) == (key is None):
             raise UsageError("give a query or a key: search('a carriage') or search(key='/photos/1.jpg')")
-        keys, rows = self._all_rows()
-        if key is None:
-            return search.nearest(self._query_row(query), keys, rows, k) if keys else []
+        if key is not None:
+            return self._like(key, k)
+        if not len(self):
+            return []
+        embed = self._embedder(query)
+        with ThreadPoolExecutor(1) as pool:  # rows are read while a cold model gets ready
+            row = pool.submit(embed)
+            keys, rows = self._all_rows()
+            return search.nearest(row.result(), keys, rows, k)
+
+    def _like(self, key: str, k: int) -> list[Hit]:
+        """The neighbours of an item, without itself."""
         if key not in self:
             raise UsageError(f"there is no item {key} in {self.path}")
-        place = keys.index(key)
-        return [hit for hit in search.nearest(rows[place], keys, rows, k + 1) if hit.key != key][:k]
+        keys, rows = self._all_rows()
+        hits = search.nearest(rows[keys.index(key)], keys, rows, k + 1)
+        return [hit for hit in hits if hit.key != key][:k]
 
-    def _query_row(self, query: Any) -> NDArray[np.float32]:
+    def _embedder(self, query: Any) -> Callable[[], NDArray[np.float32]]:
+        """What makes a query's row, in any thread: the file is not touched by it."""
         if isinstance(query, np.ndarray) and np.issubdtype(query.dtype, np.floating):
-            return self._unit(query)
-        return np.asarray(self._embedded(query)[0], np.float32)
-
-    def _embedded(self, query: Any) -> Rows:
+            row = self._unit(query)
+            return lambda: row
         if isinstance(query, str):
             if not query.strip():
                 raise UsageError("the search text is empty: say what to look for")
-            return self.encoder.texts([query])
+            encoder = self.encoder
+            return lambda: encoder.texts([query])[0]
         if isinstance(query, os.PathLike | bytes | Image.Image | np.ndarray):
-            return self.encoder.images([query])
+            encoder = self.encoder
+            return lambda: encoder.images([query])[0]
         raise UsageError(f"a {type(query).__name__} is no query: give a text, a Path, a picture or a float vector")
 
     def _unit(self, vector: NDArray[Any]) -> NDArray[np.float32]:
