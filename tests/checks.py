@@ -1,6 +1,7 @@
 """Contract suites: what every file of a folder must do, run over every file in it."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 
 import numpy as np
@@ -60,3 +61,13 @@ def cutting_texts_changes_nothing(runtime: ModuleType, precision: str, golden: G
     short = [row for row in golden.ids if len(row) < 20]
     cut, whole = run(padded(short, max(map(len, short)))), run(padded(short, 77))
     assert np.abs(cut - whole).max() < (1e-6 if precision == "float32" else 0.01)
+
+
+def runtime_may_be_called_from_several_threads(runtime: ModuleType, precision: str, golden: Golden) -> None:
+    run = compiled(runtime, precision, golden, "image")
+    batches = [np.roll(golden.pixels, shift, axis=0) for shift in range(6)] * 3
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(run, batches))
+    for shift, rows in enumerate(found):
+        expected = np.roll(golden.images, shift % 6, axis=0)
+        assert (rows * expected).sum(1).min() > 0.999

@@ -12,6 +12,7 @@ from glimpse import registry
         checks.runtime_agrees_with_reference,
         checks.runtime_takes_any_number,
         checks.cutting_texts_changes_nothing,
+        checks.runtime_may_be_called_from_several_threads,
     ],
 )
 def test_contract(check, name, precision, golden_name, golden):

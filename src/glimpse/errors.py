@@ -32,8 +32,8 @@ class BadItem(GlimpseError):
 
     Attributes:
         code: a stable reason, one of `values.FAILURE_CODES`.
+        message: the sentence without the key; never a decoder's raw text.
         key: the item's name, empty until somebody who knows it adds it.
-        detail: what this item has in particular ("40000 × 40000 pixels"), never a decoder's raw text.
     """
 
     def __init__(self, code: str, message: str, key: str = "") -> None:

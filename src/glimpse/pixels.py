@@ -15,7 +15,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageOps
+from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from glimpse.errors import BadItem
 from glimpse.values import FAILURE_CODES, Interpolation, PixelRules
@@ -61,7 +61,8 @@ def prepare(picture: Image.Image, rules: PixelRules, *, parity: bool = False) ->
 def upright(picture: Image.Image) -> Image.Image:
     """What a person sees when the picture is shown on white: RGB, in sRGB, the right way up."""
     with contextlib.suppress(Exception):  # EXIF that cannot be read says nothing about the picture
-        picture = ImageOps.exif_transpose(picture)
+        if picture.getexif().get(ExifTags.Base.Orientation, 1) != 1:  # else Pillow would make a copy
+            picture = ImageOps.exif_transpose(picture)
     return _to_rgb(_to_8_bit(picture))
 
 

@@ -11,6 +11,7 @@ import importlib
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -154,12 +155,15 @@ def compile_tower(tower: Tower, precision: str) -> Run:
     beside = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
     requests = ov.AsyncInferQueue(compiled, beside)
 
+    turn = threading.Lock()  # the queue has one callback for all, so callers from several threads take turns
+
     def run(batch: NDArray[Any]) -> Rows:
         rows = np.empty((len(batch), tower.card.dim), np.float32)
-        requests.set_callback(lambda request, place: rows.__setitem__(place, request.get_output_tensor().data))
-        for place in _slices(batch, beside):
-            requests.start_async({0: np.ascontiguousarray(batch[place])}, place)
-        requests.wait_all()
+        with turn:
+            requests.set_callback(lambda request, place: rows.__setitem__(place, request.get_output_tensor().data))
+            for place in _slices(batch, beside):
+                requests.start_async({0: np.ascontiguousarray(batch[place])}, place)
+            requests.wait_all()
         return rows
 
     return run
