@@ -68,7 +68,9 @@ def test_the_bundle_is_small_enough():
     assert weight <= 4_000_000
     assert len(pictures) >= 56
     assert sum(path.stat().st_size for path in pictures) <= 700_000
-    assert all(Image.open(path).size == (480, 360) for path in pictures)
+    for path in pictures:
+        with Image.open(path) as picture:
+            assert picture.size == (480, 360)
 
 
 def test_the_command_prints_answers_and_saves_a_sheet(tmp_path, capsys):
@@ -152,8 +154,8 @@ def test_the_figures_of_the_demo_model(demo, tmp_path):
     assert measured["retrieval"]["recall_at_5"] >= 0.98
     assert measured["zero_shot"]["top_1"] >= 0.88
     assert measured["background_colour"]["accuracy"] >= 0.95
-    assert measured["over_under"]["both_right"] >= 0.85
-    assert measured["left_right"]["both_right"] >= 0.85
+    for relation in ("over_under", "left_right"):
+        assert measured[relation]["both_right"] >= 0.85  # pairs that never met in training
     written = json.loads((bundled.MODEL / "evaluation.json").read_bytes())
     for check, figures in measured.items():
         for name, value in figures.items():
