@@ -36,9 +36,8 @@ HEAD = """# Benchmarks
 <!-- Made by benchmarks/report.py from benchmarks/results/: do not edit. -->
 
 How quick glimpse is beside transformers on torch, on the same processor, with the same checkpoint and the same files, in one
-run. Read the ratios: they move far less from machine to machine than the figures do. Contestants take turns, round after
-round, after a round that does not count; a ratio is taken within each round, and its median is reported with the range over
-the rounds. The weights are random, which changes no time.
+run. Contestants take turns, round after round, after a round that does not count; a ratio is taken within each round, and
+its median is reported with the range over the rounds. Ratios say more than figures, but they too depend on the processor. The weights are random, which changes no time.
 
 To measure on your machine (it installs torch and transformers beside glimpse, and takes some minutes; leave the machine
 alone meanwhile):

@@ -77,6 +77,22 @@ def test_search_by_picture_and_key_as_json(glimpse, indexed):
     assert len(json.loads(out)) == 3
 
 
+def test_a_key_may_be_named_from_where_one_stands(glimpse, indexed, monkeypatch):
+    monkeypatch.chdir(indexed)
+    assert glimpse("search", "--key", "inner/c.webp", "-c", "DB")[0] == 0
+
+
+def test_many_failures_are_not_all_printed(glimpse, tmp_path):
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    for place in range(30):
+        (folder / f"{place:02}.txt").write_text("no picture")
+    err = glimpse("index", folder, "-c", "DB", "-m", "MODEL")[2]
+    assert err.count("failed: ") == 20
+    assert "… and 10 more: `glimpse status` names them all" in err
+    assert glimpse("status", "-c", "DB")[2].count("failed: ") == 30
+
+
 def test_embed_pictures(glimpse, album, tmp_path, tiny):
     code, _, err = glimpse("embed", album, "-o", tmp_path / "v.npy", "-m", "MODEL")
     assert code == 1  # the text file, named

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from glimpse.encoder import Encoder
     from glimpse.values import Failure, Hit
 
+SHOWN_FAILURES = 20  # of a run; the ledger has them all
 FAILED_ITEMS, WRONG_USE, DEFECT, INTERRUPTED = 1, 2, 70, 130
 
 Command = Callable[..., Any]
@@ -181,7 +182,7 @@ def index(
         if as_json:
             terminal.show_json(asdict(report))
         else:
-            _show_failures(report.failures)
+            _show_failures(report.failures, SHOWN_FAILURES)
             terminal.say(f"{report}; {len(photos)} pictures in {photos.path}")
     return INTERRUPTED if report.interrupted else FAILED_ITEMS if report.failures else 0
 
@@ -207,11 +208,13 @@ class _ctrl_c:  # noqa: N801  (used like a function)
         signal.signal(signal.SIGINT, self._before)
 
 
-def _show_failures(failures: Sequence["Failure"]) -> None:
+def _show_failures(failures: Sequence["Failure"], most: int | None = None) -> None:
     from glimpse import terminal  # noqa: PLC0415
 
-    for failure in failures:
+    for failure in failures[:most]:
         terminal.say(f"failed: {failure.key}: {failure.message} ({failure.code})")
+    if most and len(failures) > most:
+        terminal.say(f"… and {len(failures) - most} more: `glimpse status` names them all")
 
 
 @cli.command()
@@ -241,12 +244,19 @@ def search(
     with _open(collection, model) as photos:
         if not len(photos):
             raise UsageError(f"{photos.path} is empty: `glimpse index FOLDER` fills it")
-        hits = (
-            photos.search(key=key, k=count)
-            if key is not None
-            else photos.search(text if text is not None else image, k=count)
-        )
+        if key is not None:
+            hits = photos.search(key=_full(key, photos), k=count)
+        else:
+            hits = photos.search(text if text is not None else image, k=count)
     _show_hits(hits, as_json=as_json)
+
+
+def _full(key: str, photos: "Collection") -> str:
+    """A key as it is stored: a file may be named from where one stands."""
+    from glimpse.sources.folder import key_of  # noqa: PLC0415
+
+    absolute = key_of(Path.cwd() / key)
+    return absolute if absolute in photos else key
 
 
 def _show_hits(hits: Sequence["Hit"], *, as_json: bool) -> None:
