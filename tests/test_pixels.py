@@ -38,6 +38,15 @@ def test_shortest_side_follows_torchvision(size, interpolation):
     assert np.array_equal(prepare(picture, rules), np.asarray(expected))
 
 
+@pytest.mark.parametrize("parity", [False, True])
+@pytest.mark.parametrize("size", [(1, 60_000), (60_000, 1), (2, 65_000)])
+def test_a_thin_picture_does_not_fill_the_memory(size, parity):
+    picture = Image.new("RGB", size, "blue")
+    picture.paste("red", (size[0] // 4, size[1] // 4, size[0] - size[0] // 4, size[1] - size[1] // 4))
+    pixels = prepare(picture, PixelRules(size=224, resize_to=224), parity=parity)
+    assert (pixels == (255, 0, 0)).all()  # its middle
+
+
 def test_squash_keeps_every_edge():
     picture = Image.new("RGB", (100, 40), "white")
     picture.paste("red", (0, 0, 50, 40))
@@ -102,6 +111,14 @@ def test_wide_numbers_are_scaled_by_their_own_range():
     ramp = Image.fromarray(np.linspace(-5, 100_000, 1600).reshape(40, 40).astype(np.float32))
     gray = np.asarray(upright(ramp))
     assert (gray.min(), gray.max()) == (0, 255)
+
+
+def test_numbers_at_both_ends_of_float32_and_no_numbers():
+    wild = np.zeros((40, 40), np.float32)
+    wild[0, 0], wild[0, 1], wild[0, 2], wild[0, 3] = -3e38, 3e38, np.nan, np.inf
+    gray = np.asarray(upright(Image.fromarray(wild)))
+    assert (gray[0, 0, 0], gray[0, 1, 0]) == (0, 255)
+    assert gray[5, 5, 0] in (127, 128)
 
 
 def test_16_bit_colour_is_scaled(tmp_path):

@@ -26,6 +26,8 @@ _RESAMPLING: Mapping[Interpolation, Image.Resampling] = {
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
+MAX_RESIZED = 2**25  # pixels: 224 × 149,796, or a ratio of sides of 668 at that size
+KEPT_RATIO = 64
 _WHITE = (255, 255, 255, 255)
 _16_BIT = 65535
 
@@ -69,25 +71,23 @@ def upright(picture: Image.Image) -> Image.Image:
 def _to_8_bit(picture: Image.Image) -> Image.Image:
     """Scale the modes that hold more than 8 bits: "I;16" and its relatives, "I" and "F"."""
     if picture.mode.startswith("I;16"):
-        return _gray(np.asarray(picture).astype(np.float64) / _16_BIT)
+        return Image.fromarray(((np.asarray(picture).astype(np.uint32) + 128) // 257).astype(np.uint8))  # rounded
     if picture.mode in ("I", "F"):
-        return _gray(_to_unit_range(np.asarray(picture).astype(np.float64)))
+        unit = _to_unit_range(np.asarray(picture).astype(np.float32))
+        return Image.fromarray(np.rint(unit * 255).astype(np.uint8))
     return picture
 
 
-def _to_unit_range(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _to_unit_range(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Scale to 0…1: numbers within 0…1 stay, those within 16 bits are divided by 65535, others by their own range."""
     values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
     low, high = float(values.min()), float(values.max())
     if low >= 0 and high <= 1:
         return values
     if low >= 0 and high <= _16_BIT:
-        return values / _16_BIT
-    return (values - low) / (high - low) if high > low else np.zeros_like(values)
-
-
-def _gray(values: NDArray[np.float64]) -> Image.Image:
-    return Image.fromarray(np.rint(values * 255).astype(np.uint8))
+        return np.asarray(values / _16_BIT, np.float32)
+    span = high / 2 - low / 2  # halves, for the numbers may reach to both ends of float32
+    return np.asarray((values / 2 - low / 2) / span if span > 0 else np.zeros_like(values), np.float32)
 
 
 def _to_rgb(picture: Image.Image) -> Image.Image:
@@ -137,8 +137,24 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
 
 def fit(picture: Image.Image, rules: PixelRules) -> Image.Image:
     """Resize and crop or pad to size × size, in the picture's own mode."""
+    picture = _without_ends(picture, rules)
     size = _resized(picture.width, picture.height, rules)
     return _centre(_resize(picture, size, _RESAMPLING[rules.interpolation]), rules.size)
+
+
+def _without_ends(picture: Image.Image, rules: PixelRules) -> Image.Image:
+    """Cut the ends off a picture so thin that, with its short side at the model's size, it would fill the memory.
+
+    The centre crop would leave them out anyway; one of 1 × 60,000 pixels is of few bytes, and of gigabytes once resized.
+    """
+    width, height = _resized(picture.width, picture.height, rules)
+    if width * height <= MAX_RESIZED:
+        return picture
+    reach = KEPT_RATIO * min(picture.size) // 2
+    x, y = picture.width // 2, picture.height // 2
+    return picture.crop(
+        (max(0, x - reach), max(0, y - reach), min(picture.width, x + reach), min(picture.height, y + reach))
+    )
 
 
 _PREMULTIPLIED = {"RGBA": "RGBa", "LA": "La"}
