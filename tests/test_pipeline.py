@@ -106,6 +106,24 @@ def test_deleted_files_are_forgotten_below_the_place_only(photos, album, tmp_pat
     assert str(elsewhere / "e.png") in photos  # nobody looked there
 
 
+def test_a_folder_that_cannot_be_listed_is_named_and_nothing_in_it_is_forgotten(photos, album, monkeypatch):
+    photos.index(album)
+    scandir, closed = os.scandir, str(album / "inner")
+
+    def refuse(path="."):
+        if str(path) == closed:
+            raise PermissionError(13, "Permission denied", closed)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    report = photos.index(album)
+    assert (closed, "unreadable") in [(failure.key, failure.code) for failure in report.failures]
+    assert (report.removed, len(photos)) == (0, 4)
+    monkeypatch.undo()
+    report = photos.index(album)
+    assert (report.removed, report.unchanged, len(report.failures)) == (1, 4, 1)  # the folder's failure is forgotten
+
+
 def test_an_emptied_folder_is_an_error_and_nothing_is_forgotten(photos, album):
     photos.index(album)
     shutil.rmtree(album)

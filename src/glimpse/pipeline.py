@@ -150,9 +150,11 @@ class _Run:
         return None
 
     def forget_missing(self, roots: Sequence[Path]) -> None:
-        """Take out what was below the roots and is there no more."""
+        """Take out what was below the roots and is there no more; what is in a folder that cannot be listed stays."""
+        closed = tuple(f"{failure.key}{os.sep}" for failure in self.failures if failure.code == "unreadable")
         for root in roots:
-            gone = [key for key in self.collection.keys_below(folder.key_of(root)) if key not in self.items]
+            stored = self.collection.keys_below(folder.key_of(root))
+            gone = [key for key in stored if key not in self.items and not key.startswith(closed)]
             self.removed += self.collection.remove(gone) if gone else 0
 
     def progress(self) -> Progress:

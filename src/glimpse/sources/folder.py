@@ -31,14 +31,17 @@ def root(place: str | os.PathLike[str]) -> Path:
 
 
 def items(place: Path) -> Iterator[Item]:
-    """Every file at or below a place, folder by folder, in the order of their names."""
+    """Every file at or below a place, folder by folder, in the order of their names.
+
+    A folder that cannot be listed is an item too, which fails when it is read: what is in it is not known to be gone.
+    """
     for path in [place] if not place.is_dir() else _walk(place):
         try:
             stat = path.stat()
         except OSError:
             yield Item(key_of(path), 0, 0, partial(read, path))  # reading it will say why
             continue
-        if path.is_file():  # not a socket, a device or a pipe, which may never end
+        if path.is_file() or path.is_dir():  # not a socket, a device or a pipe, which may never end
             yield Item(key_of(path), stat.st_size, stat.st_mtime_ns, partial(read, path))
 
 
@@ -63,8 +66,11 @@ def key_of(path: Path) -> str:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    for parent, folders, names in os.walk(folder):  # does not follow links to folders, so there are no loops
+    closed: list[Path] = []
+    # Does not follow links to folders, so there are no loops.
+    for parent, folders, names in os.walk(folder, onerror=lambda error: closed.append(Path(error.filename))):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             if not name.startswith("."):
                 yield Path(parent, name)
+    yield from closed
