@@ -446,5 +446,16 @@ def demo(output: Path) -> None:
     if terminal.can_show_pictures():
         terminal.show_picture(sheet)
     terminal.say(f"The pictures found are in {output}. The demo model knows composed scenes, not photographs.")
-    terminal.say("Next, with your own pictures:  glimpse index ~/Pictures")
-    terminal.say('and then:                      glimpse search "a carriage"')
+    terminal.say(f"Next, with your own pictures:  {_typed()} index ~/Pictures")
+    terminal.say(f'and then:                      {_typed()} search "a carriage"')
+
+
+def _typed() -> str:
+    """What a person has to type to run this program: its path, where its environment is not activated."""
+    from shutil import which  # noqa: PLC0415
+
+    program = Path(sys.argv[0])
+    if which("glimpse") or program.name != "glimpse":
+        return "glimpse"
+    here = Path.cwd()
+    return str(program.relative_to(here) if program.is_relative_to(here) else program)
