@@ -307,3 +307,14 @@ def test_kill_9_loses_nothing_that_was_stored(slow_run):
         assert 0 < len(kept) < 600
         assert np.allclose(np.linalg.norm(kept.vectors()[1], axis=1), 1, atol=1e-6)
     assert process("index", folder, "-c", database).returncode == 0
+
+
+def test_a_terminal_without_unicode_shows_escapes(golden, tmp_path):
+    (tmp_path / "album").mkdir()
+    noise(1).save(tmp_path / "album" / "鳥.png")
+    ascii_only = os.environ | {"PYTHONIOENCODING": "ascii"}
+    model = golden("hf-clip-gelu").folder
+    process("index", tmp_path / "album", "-c", tmp_path / "c.db", "-m", model, env=ascii_only)
+    done = process("search", "x", "-c", tmp_path / "c.db", env=ascii_only)
+    assert done.returncode == 0
+    assert "\\u9ce5.png" in done.stdout

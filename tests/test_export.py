@@ -1,4 +1,5 @@
 import json
+import os
 
 import numpy as np
 import pytest
@@ -9,11 +10,11 @@ from glimpse.errors import MissingExtra, UsageError
 
 
 def test_rows_and_keys_stay_aligned_around_bad_files(tiny, album):
-    keys = export.files([album])
+    items = export.files([album])
     seen = []
-    embedded = export.pictures(tiny, keys, seen.append)
-    assert len(keys) == 5
-    assert embedded.keys == [key for key in keys if not key.endswith("notes.txt")]
+    embedded = export.pictures(tiny, items, seen.append)
+    assert len(items) == 5
+    assert embedded.keys == [item.key for item in items if not item.key.endswith("notes.txt")]
     assert embedded.rows.shape == (4, tiny.dim)
     assert np.isfinite(embedded.rows).all()
     assert [failure.code for failure in embedded.failures] == ["unsupported-format"]
@@ -56,4 +57,11 @@ def test_a_text_file_that_is_none(tmp_path):
 
 def test_one_file_is_a_place(tmp_path):
     noise(1).save(tmp_path / "a.png")
-    assert export.files([tmp_path / "a.png"]) == [str(tmp_path / "a.png")]
+    assert [item.key for item in export.files([tmp_path / "a.png"])] == [str(tmp_path / "a.png")]
+
+
+def test_names_that_are_no_text_are_read_all_the_same(tiny, tmp_path):
+    noise(1).save(os.fsencode(tmp_path) + b"/\xff.png", "PNG")
+    embedded = export.pictures(tiny, export.files([tmp_path]), lambda _: None)
+    assert embedded.failures == []
+    assert embedded.keys == [f"{tmp_path}/\\xff.png"]

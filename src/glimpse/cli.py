@@ -7,6 +7,7 @@ Results go to standard output, progress and complaints to standard error. Exit c
 import os
 import sys
 from collections.abc import Callable, Sequence
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,9 @@ Command = Callable[..., Any]
 
 def main() -> None:
     """Run the command line, turning every error into a sentence."""
+    for stream in (sys.stdout, sys.stderr):  # a name that the terminal's encoding lacks is no reason to fail
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))
 
 
@@ -298,10 +302,10 @@ def embed(
     if bool(pictures) == (texts is not None):
         raise UsageError("say what to embed: pictures and folders, or --texts FILE")
     export.check(output)
-    keys = export.lines(texts) if texts else export.files(pictures)
+    lines, items = (export.lines(texts), []) if texts else ([], export.files(pictures))
     encoder = _encoder(model, runtime, precision, parity=parity)
     with terminal.progress("embedding") as progress:
-        embedded = export.texts(encoder, keys) if texts else export.pictures(encoder, keys, progress)
+        embedded = export.texts(encoder, lines) if texts else export.pictures(encoder, items, progress)
     export.write(output, embedded.keys, embedded.rows)
     _show_failures(embedded.failures)
     terminal.say(f"{len(embedded.keys)} vectors of {encoder.dim} in {output}")
@@ -332,10 +336,10 @@ def classify(
     from glimpse import export, terminal  # noqa: PLC0415
     from glimpse.encoder import DEFAULT_TEMPLATE  # noqa: PLC0415
 
-    keys = export.files(pictures)
+    items = export.files(pictures)
     encoder = _encoder(model, runtime, precision, parity=parity)
     with terminal.progress("classifying", quiet=True) as progress:
-        embedded = export.pictures(encoder, keys, progress)
+        embedded = export.pictures(encoder, items, progress)
     chances = encoder.rank(embedded.rows, labels, template=template or DEFAULT_TEMPLATE)
     answers = [
         {"key": key, "probabilities": dict(zip(labels, map(float, row), strict=True))}

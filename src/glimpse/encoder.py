@@ -19,13 +19,14 @@ from glimpse.decoders import image as decoder
 from glimpse.errors import BadItem, UsageError
 from glimpse.models import formats
 from glimpse.runtimes import Run, Tower
-from glimpse.sources.folder import read
-from glimpse.values import Failure, ModelCard, Pixels, Rows
+from glimpse.sources.folder import item
+from glimpse.values import FAILURE_CODES, Failure, Item, ModelCard, Pixels, Rows
 
-PictureLike = str | os.PathLike[str] | bytes | Image.Image | np.ndarray[Any, Any]
-"""A path, the bytes of a picture file, a Pillow picture, or a uint8 array (h, w), (h, w, 3) or (h, w, 4)."""
+PictureLike = str | os.PathLike[str] | bytes | Image.Image | np.ndarray[Any, Any] | Item
+"""A path, the bytes of a picture file, a Pillow picture, a uint8 array (h, w), (h, w, 3) or (h, w, 4), or a source's item."""
 
 BATCH = 64  # pictures decoded ahead of the tower, and texts of like length that run together
+LARGE = 1_000_000  # bytes; a larger file is looked at before it is read whole
 DEFAULT_TEMPLATE = "a photo of a {}"
 
 
@@ -146,8 +147,7 @@ class Encoder:
         try:
             return self.prepare(picture)
         except BadItem as error:
-            key = os.fspath(picture) if isinstance(picture, str | os.PathLike) else f"pictures[{place}]"
-            return BadItem(error.code, error.message, key)
+            return BadItem(error.code, error.message, _name(picture) or f"pictures[{place}]")
 
     def _embed_good(self, prepared: Sequence[Pixels | BadItem]) -> Rows:
         rows = np.full((len(prepared), self.dim), np.nan, np.float32)
@@ -289,10 +289,30 @@ def _open(picture: PictureLike) -> Image.Image:
     if isinstance(picture, bytes | bytearray | memoryview):
         return decoder.decode(bytes(picture))
     if isinstance(picture, str | os.PathLike):
-        return decoder.decode(read(picture))
+        return decoder.decode(picture_bytes(item(Path(picture))))
+    if isinstance(picture, Item):
+        return decoder.decode(picture_bytes(picture))
     raise UsageError(
         f"a {type(picture).__name__} is not a picture: give a path, bytes, a Pillow picture or a uint8 array"
     )
+
+
+def picture_bytes(item: Item) -> bytes:
+    """All bytes of an item; of a large one only if it may be a picture, and not a film of gigabytes.
+
+    Raises:
+        BadItem: "unsupported-format", "vanished" or "unreadable".
+    """
+    if item.size > LARGE and not decoder.recognises(item.read(decoder.HEAD)):
+        raise BadItem("unsupported-format", FAILURE_CODES["unsupported-format"])
+    return item.read()
+
+
+def _name(picture: PictureLike) -> str:
+    """What a picture is called, where it has a name."""
+    if isinstance(picture, Item):
+        return picture.key
+    return os.fspath(picture) if isinstance(picture, str | os.PathLike) else ""
 
 
 def _from_array(array: np.ndarray[Any, Any]) -> Image.Image:

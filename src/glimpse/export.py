@@ -12,7 +12,7 @@ import numpy as np
 from glimpse.encoder import Encoder
 from glimpse.errors import MissingExtra, UsageError
 from glimpse.sources import folder
-from glimpse.values import Failure, Progress, Rows
+from glimpse.values import Failure, Item, Progress, Rows
 
 STEP = 256  # pictures between two reports of progress
 
@@ -41,16 +41,16 @@ def check(output: Path) -> None:
         raise MissingExtra(".parquet needs pyarrow: pip install 'glimpse-search[parquet]', or choose .npy")
 
 
-def files(places: Sequence[Path]) -> list[str]:
+def files(places: Sequence[Path]) -> list[Item]:
     """The files in places, in order.
 
     Raises:
         UsageError: a place is not there, or there is no file at all.
     """
-    keys = [item.key for place in places for item in folder.items(folder.root(place))]
-    if not keys:
+    found = [item for place in places for item in folder.items(folder.root(place))]
+    if not found:
         raise UsageError(f"there are no files in {', '.join(map(str, places))}: name a folder with pictures")
-    return keys
+    return found
 
 
 def lines(path: Path) -> list[str]:
@@ -73,20 +73,20 @@ def texts(encoder: Encoder, asked: Sequence[str]) -> Embedded:
     return Embedded(list(asked), encoder.texts(asked), [])
 
 
-def pictures(encoder: Encoder, paths: Sequence[str], progress: Callable[[Progress], None]) -> Embedded:
+def pictures(encoder: Encoder, items: Sequence[Item], progress: Callable[[Progress], None]) -> Embedded:
     """Embed picture files; bad ones are left out of keys and rows, and named."""
     began = time.monotonic()
     blocks: list[Rows] = [np.empty((0, encoder.dim), np.float32)]
     failures: list[Failure] = []
-    for start in range(0, len(paths), STEP):
-        rows, bad = encoder.images(paths[start : start + STEP], errors="nan")
+    for start in range(0, len(items), STEP):
+        rows, bad = encoder.images(items[start : start + STEP], errors="nan")
         blocks.append(rows)
         failures += bad
         done = start + len(rows)
-        progress(Progress(done, len(paths), done - len(failures), len(failures), time.monotonic() - began))
+        progress(Progress(done, len(items), done - len(failures), len(failures), time.monotonic() - began))
     rows = np.concatenate(blocks)
     good = ~np.isnan(rows[:, 0])
-    return Embedded([path for path, is_good in zip(paths, good, strict=True) if is_good], rows[good], failures)
+    return Embedded([item.key for item, is_good in zip(items, good, strict=True) if is_good], rows[good], failures)
 
 
 def write(output: Path, keys: Sequence[str], rows: Rows) -> None:

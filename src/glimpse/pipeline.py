@@ -19,13 +19,11 @@ import numpy as np
 
 from glimpse.ahead import ahead
 from glimpse.collection import Collection
-from glimpse.decoders import image
-from glimpse.encoder import Encoder
+from glimpse.encoder import Encoder, picture_bytes
 from glimpse.errors import BadItem, UsageError
 from glimpse.sources import folder
-from glimpse.values import FAILURE_CODES, Failure, Item, Pixels, Progress, Report
+from glimpse.values import Failure, Item, Pixels, Progress, Report
 
-LARGE = 1_000_000  # bytes; what is larger is looked at before it is read whole
 FIRST_BATCH, LARGEST_BATCH, SMALLEST_BATCH = 16, 256, 4  # items
 QUICK, SLOW = 0.5, 2.0  # seconds
 
@@ -76,18 +74,11 @@ class _Worker:
     def __call__(self, task: tuple[Item, bytes]) -> _Prepared:
         item, known_digest = task
         try:
-            data = _read(item)
+            data = picture_bytes(item)
             digest = hashlib.sha256(data).digest()
             return _Prepared(item, digest, None if digest == known_digest else self.encoder.prepare(data))
         except BadItem as error:
             return _Prepared(item, failure=Failure(item.key, error.code, error.message))
-
-
-def _read(item: Item) -> bytes:
-    """All bytes of an item; of a large one only if it may be a picture, not a film of gigabytes."""
-    if item.size > LARGE and not image.recognises(item.read(image.HEAD)):
-        raise BadItem("unsupported-format", FAILURE_CODES["unsupported-format"])
-    return item.read()
 
 
 @dataclass(slots=True)

@@ -3,6 +3,7 @@
 What a file is, its bytes say (see `decoders`): names are not looked at.
 """
 
+import contextlib
 import os
 from collections.abc import Iterator
 from functools import partial
@@ -36,13 +37,17 @@ def items(place: Path) -> Iterator[Item]:
     A folder that cannot be listed is an item too, which fails when it is read: what is in it is not known to be gone.
     """
     for path in [place] if not place.is_dir() else _walk(place):
-        try:
-            stat = path.stat()
-        except OSError:
-            yield Item(key_of(path), 0, 0, partial(read, path))  # reading it will say why
-            continue
-        if path.is_file() or path.is_dir():  # not a socket, a device or a pipe, which may never end
-            yield Item(key_of(path), stat.st_size, stat.st_mtime_ns, partial(read, path))
+        if not path.exists() or path.is_file() or path.is_dir():  # not a socket or a pipe, which may never end
+            yield item(path)
+
+
+def item(path: Path) -> Item:
+    """One file; where there is none, reading it will say so."""
+    size, mtime_ns = 0, 0
+    with contextlib.suppress(OSError, ValueError):
+        stat = path.stat()
+        size, mtime_ns = stat.st_size, stat.st_mtime_ns
+    return Item(key_of(path), size, mtime_ns, partial(read, path))
 
 
 def read(path: str | os.PathLike[str], size: int = -1) -> bytes:
