@@ -186,6 +186,11 @@ def test_doctor(glimpse):
         (["embed", "EMPTY/..", "-o", "x.npy", "-m", "MODEL", "--precision", "float8"], "choose"),
         (["status", "-c", "NONE"], "there is no collection"),
         (["dance"], "No such command"),
+        (["index", "~nouser/x", "-m", "MODEL"], "there is no file or folder"),
+        (["status", "-c", "x" * 300], "there is no collection"),
+        (["search", "\udcff", "-c", "FULL"], "no UTF-8"),
+        (["classify", "EMPTY/../album/a.png", "-l", "cat", "-l", "cat", "-m", "MODEL"], "twice"),
+        (["embed", "EMPTY/../album", "-o", "EMPTY"], "neither .npy"),
         (["demo", "-o", "/no/folder/x.jpg"], "cannot be written"),
     ],
 )
@@ -318,3 +323,18 @@ def test_a_terminal_without_unicode_shows_escapes(golden, tmp_path):
     done = process("search", "x", "-c", tmp_path / "c.db", env=ascii_only)
     assert done.returncode == 0
     assert "\\u9ce5.png" in done.stdout
+
+
+@pytest.mark.parametrize("redirection", [">&-", "2>&-", ">/dev/full", "| head -c 1", "2>/dev/full"])
+def test_outputs_that_cannot_be_written_are_no_defect(indexed, tmp_path, redirection):
+    command = f"{sys.executable} -m glimpse search x -c {tmp_path / 'cli.db'} {redirection}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, timeout=60)
+    assert "defect" not in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_indexing_goes_on_when_nobody_listens(golden, album, tmp_path):
+    command = f"{sys.executable} -m glimpse index {album} -c {tmp_path / 'c.db'} -m {golden('hf-clip-gelu').folder} 2>/dev/full"
+    subprocess.run(["bash", "-c", command], check=False, timeout=60)
+    with Collection(tmp_path / "c.db") as stored:
+        assert len(stored) == 4

@@ -326,3 +326,58 @@ def test_an_interrupted_batch_leaves_nothing(photos, monkeypatch):
         )
     assert "/new" not in photos
     assert len(photos) == 3
+
+
+def test_two_models_never_meet_even_when_both_began_with_an_empty_file(tmp_path, tiny, golden):
+    other = glimpse.load(golden("hf-clip-quickgelu").folder)
+    with Collection(tmp_path / "c.db", tiny) as one, Collection(tmp_path / "c.db", other) as two:
+        filled(one, 3)
+        with pytest.raises(ModelMismatch):
+            two.add([(item("x"), b"")], unit(np.ones((1, 48))).astype(np.float32))
+        assert len(one) == 3
+        assert len(one.search(np.ones(32))) == 3
+
+
+def test_an_emptied_collection_takes_another_model(photos, golden):
+    filled(photos, 2)
+    photos.remove(list(photos))
+    other = glimpse.load(golden("hf-clip-quickgelu").folder)
+    photos.use(other)
+    photos.add([(item("x"), b"")], unit(np.ones((1, 48))).astype(np.float32))
+    assert photos.generation.dim == 48
+
+
+def test_a_model_that_moved_is_remembered_where_it_is_now(photos, golden, tmp_path):
+    filled(photos, 1)
+    moved = shutil.copytree(golden("hf-clip-gelu").folder, tmp_path / "moved")
+    with Collection(photos.path, glimpse.load(moved)) as again:
+        filled(again, 2)
+        assert again.generation.model == str(moved)
+
+
+def test_a_model_that_is_gone_is_named(photos, tmp_path, golden):
+    gone = shutil.copytree(golden("hf-clip-gelu").folder, tmp_path / "gone")
+    with Collection(tmp_path / "g.db", glimpse.load(gone)) as collection:
+        filled(collection, 1)
+    shutil.rmtree(gone)
+    with (
+        Collection(tmp_path / "g.db") as collection,
+        pytest.raises(glimpse.errors.ModelNotFound, match="name it as the model"),
+    ):
+        collection.search("x")
+
+
+def test_a_move_that_another_process_has_done_loses_nothing(photos):
+    filled(photos, 1)
+    moved = Item("/q/0.jpg", 1, 1, lambda: b"")
+    nothing = np.empty((0, 32), np.float32)
+    photos.add([], nothing, renamed=[("/p/0.jpg", moved)])
+    photos.add([], nothing, renamed=[("/p/0.jpg", moved)])
+    assert list(photos) == ["/q/0.jpg"]
+
+
+def test_memory_is_a_file_name_like_any_other(tmp_path, tiny, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with Collection(":memory:", tiny) as collection:
+        filled(collection, 1)
+    assert (tmp_path / ":memory:").is_file()

@@ -55,6 +55,11 @@ def test_a_text_file_that_is_none(tmp_path):
             export.lines(tmp_path / name)
 
 
+def test_lines_are_those_of_an_editor(tmp_path):
+    (tmp_path / "t.txt").write_bytes("\ufeffone\r\ntwo\u2028still two\n\nthree\x0cthree\n".encode())
+    assert export.lines(tmp_path / "t.txt") == ["one", "two\u2028still two", "three\x0cthree"]
+
+
 def test_one_file_is_a_place(tmp_path):
     noise(1).save(tmp_path / "a.png")
     assert [item.key for item in export.files([tmp_path / "a.png"])] == [str(tmp_path / "a.png")]

@@ -121,7 +121,8 @@ def test_a_folder_that_cannot_be_listed_is_named_and_nothing_in_it_is_forgotten(
     assert (report.removed, len(photos)) == (0, 4)
     monkeypatch.undo()
     report = photos.index(album)
-    assert (report.removed, report.unchanged, len(report.failures)) == (1, 4, 1)  # the folder's failure is forgotten
+    assert (report.removed, report.unchanged) == (0, 4)
+    assert [failure.code for failure in photos.failures()] == ["unsupported-format"]  # the folder's is forgotten
 
 
 def test_an_emptied_folder_is_an_error_and_nothing_is_forgotten(photos, album):
@@ -257,3 +258,73 @@ def test_batches_last_about_a_second():
     assert _next_size(16, 5.0) == 8
     assert _next_size(LARGEST_BATCH, 0.1) == LARGEST_BATCH
     assert _next_size(SMALLEST_BATCH, 60.0) == SMALLEST_BATCH
+
+
+def test_one_of_several_places_without_files_is_refused(photos, album, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    noise(1).save(disk / "x.png")
+    photos.index(album, disk)
+    (disk / "x.png").unlink()  # as when it is not mounted
+    with pytest.raises(UsageError, match="there are no files in .*disk"):
+        photos.index(album, disk)
+    assert str(disk / "x.png") in photos
+
+
+def test_what_is_there_but_was_not_walked_stays(photos, album):
+    hidden = album / ".hidden"
+    hidden.mkdir()
+    noise(70).save(hidden / "h.png")
+    photos.index(hidden)
+    assert photos.index(album).removed == 0
+    assert str(hidden / "h.png") in photos
+
+
+def test_what_could_not_be_read_is_tried_again(photos, album, monkeypatch):
+    from glimpse.errors import BadItem
+    from glimpse.sources import folder
+
+    real = folder.read
+
+    def refuse(path, size=-1):
+        if path.name == "a.png":
+            raise BadItem("unreadable", FAILURE_CODES["unreadable"])
+        return real(path, size)
+
+    monkeypatch.setattr(folder, "read", refuse)
+    assert "unreadable" in [failure.code for failure in photos.index(album).failures]
+    monkeypatch.undo()
+    report = photos.index(album)  # neither size nor time has changed
+    assert (report.indexed, [failure.code for failure in report.failures]) == (1, ["unsupported-format"])
+
+
+def test_a_file_larger_than_the_memory_is_named(photos, album):
+    with (album / "huge.jpg").open("wb") as file:
+        file.write(b"\xff\xd8\xff\xe0")
+        file.truncate(1 << 42)
+    report = photos.index(album)
+    assert ("huge.jpg", "memory") in [(os.path.basename(one.key), one.code) for one in report.failures]
+    assert report.indexed == 4
+
+
+def test_failures_of_files_that_moved_are_forgotten(photos, album, tmp_path):
+    photos.index(album)
+    album.rename(tmp_path / "elsewhere")
+    photos.index(tmp_path / "elsewhere")
+    assert [failure.key for failure in photos.failures()] == [str(tmp_path / "elsewhere" / "notes.txt")]
+
+
+def test_the_collection_may_lie_in_the_folder(album, tiny):
+    with Collection(album / "photos.db", tiny) as inside:
+        report = inside.index(album)
+    assert [os.path.basename(failure.key) for failure in report.failures] == ["notes.txt"]
+
+
+def test_a_copy_of_a_file_whose_name_is_no_text_is_no_move(photos, tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    noise(1).save(os.fsencode(tmp_path / "one") + b"/\xff.png", "PNG")
+    photos.index(tmp_path / "one")
+    shutil.copy(os.fsencode(tmp_path / "one") + b"/\xff.png", tmp_path / "two" / "copy.png")
+    assert photos.index(tmp_path / "two").moved == 0
+    assert len(photos) == 2

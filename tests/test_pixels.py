@@ -47,6 +47,12 @@ def test_a_thin_picture_does_not_fill_the_memory(size, parity):
     assert (pixels == (255, 0, 0)).all()  # its middle
 
 
+def test_a_high_picture_squashed_does_not_fill_the_memory():
+    picture = Image.new("RGB", (1, 400_000), "red")  # across first it would have 150 million pixels
+    pixels = prepare(picture, PixelRules(size=378, resize_to=378, resize_mode="squash"))
+    assert (pixels == (255, 0, 0)).all()
+
+
 def test_squash_keeps_every_edge():
     picture = Image.new("RGB", (100, 40), "white")
     picture.paste("red", (0, 0, 50, 40))
@@ -204,6 +210,18 @@ def test_srgb_broken_profiles_and_those_for_other_modes_change_nothing():
     for profile in (srgb(), b"no profile at all", ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()):
         assert flat("RGB", (10, 20, 30), icc_profile=profile).tolist() == [[10, 20, 30]]
     assert flat("L", 77, icc_profile=swapped()).tolist() == [[77, 77, 77]]
+
+
+def test_a_profile_that_only_calls_itself_srgb_is_applied():
+    named = swapped().replace("mine".encode("utf-16-be"), "sRGB".encode("utf-16-be"))
+    red = flat("RGB", (255, 0, 0), icc_profile=named)
+    assert np.abs(red[0].astype(int) - (0, 0, 255)).max() <= 2
+
+
+def test_a_transparent_gray_of_16_bits_is_laid_over_white():
+    deep = Image.fromarray(np.array([[0, 30000]], np.uint16))
+    deep.info["transparency"] = 0
+    assert np.asarray(upright(deep))[0, :, 0].tolist() == [255, 117]
 
 
 def test_a_profile_survives_transparency():

@@ -39,7 +39,10 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command and say with which code the process should exit."""
     try:
         code = cli.main(args=list(arguments), prog_name="glimpse", standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout:
+            sys.stdout.flush()
+    except SystemExit:  # click's way with a closed pipe (`glimpse … | head`)
+        return 0
     except click.ClickException as error:
         error.show()
         return WRONG_USE
@@ -49,9 +52,10 @@ def run(arguments: Sequence[str]) -> int:
         return _complain(error, WRONG_USE)
     except (KeyboardInterrupt, click.Abort):
         return _complain("stopped", INTERRUPTED)
-    except BrokenPipeError:  # `glimpse … | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except OSError as error:
+        return _complain(
+            f"{error.strerror or error}: the output cannot be written, or a file not be reached", WRONG_USE
+        )
     except Exception as error:
         if "GLIMPSE_TRACEBACK" in os.environ:
             raise
@@ -100,7 +104,9 @@ def _model(default: str | None) -> Callable[[Command], Command]:
 def _encoder(model: str, runtime: str, precision: str, *, parity: bool) -> "Encoder":
     from glimpse.encoder import load  # noqa: PLC0415
 
-    return load(model, runtime=runtime, precision=precision, parity=parity, progress=sys.stderr.isatty())
+    return load(
+        model, runtime=runtime, precision=precision, parity=parity, progress=bool(sys.stderr and sys.stderr.isatty())
+    )
 
 
 def _open(path: Path | None, model: Any = None, *, create: bool = False) -> "Collection":
@@ -114,7 +120,7 @@ def _made_by(path: Path | None) -> "Generation | None":
     """Which model made a collection; None where there is none yet. Makes nothing, so that a mistake leaves nothing."""
     from glimpse.places import default_collection  # noqa: PLC0415
 
-    if not (path or default_collection()).exists():
+    if not os.path.exists(os.path.expanduser(path or default_collection())):  # noqa: PTH110, PTH111  (Path's raise)
         return None
     with _open(path) as photos:
         return photos.generation
@@ -259,7 +265,7 @@ def _full(key: str, photos: "Collection") -> str:
     """A key as it is stored: a file may be named from where one stands."""
     from glimpse.sources.folder import key_of  # noqa: PLC0415
 
-    absolute = key_of(Path.cwd() / key)
+    absolute = key_of(Path(os.path.abspath(key)))  # noqa: PTH100  (resolve() would follow links)
     return absolute if absolute in photos else key
 
 

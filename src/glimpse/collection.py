@@ -18,7 +18,7 @@ from PIL import Image
 
 from glimpse import search
 from glimpse.database import connect, explained, transaction
-from glimpse.errors import ModelMismatch, UsageError
+from glimpse.errors import ModelMismatch, ModelNotFound, UsageError
 from glimpse.values import Failure, Hit, Item, Progress, Report, Rows
 
 if TYPE_CHECKING:  # imported when a model is first needed: a search by key or vector needs none
@@ -75,12 +75,12 @@ class Collection:
             StorageError: it cannot be opened or made there.
             UsageError: there is no such file, and `create` is False.
         """
-        self.path = Path(path).expanduser()
+        self.path = Path(os.path.abspath(os.path.expanduser(path)))  # noqa: PTH100, PTH111  (Path's raise)
         self._asked = model
         self._encoder: Encoder | None = None
         self._matrix: tuple[tuple[int, int], list[str], Rows] | None = None
         self._changes = 0
-        if not create and not self.path.exists():
+        if not create and not os.path.exists(self.path):  # noqa: PTH110  (Path's raises)
             raise UsageError(f"there is no collection {self.path} yet: `glimpse index FOLDER` makes one")
         self._db = connect(self.path)
         if model is not None and not isinstance(model, str | os.PathLike):
@@ -114,7 +114,9 @@ class Collection:
     @property
     def generation(self) -> Generation | None:
         """Which model made the vectors; None before the first of them."""
-        row = self._one("SELECT model, fingerprint, dim, precision, parity FROM generations")
+        row = self._one(
+            "SELECT model, fingerprint, dim, precision, parity FROM generations WHERE EXISTS (SELECT 1 FROM vectors)"
+        )
         return Generation(row[0], row[1], row[2], row[3], bool(row[4])) if row else None
 
     @property
@@ -130,7 +132,13 @@ class Collection:
 
             made_by = self.generation
             name = self._asked or (made_by.model if made_by else DEFAULT_MODEL)
-            self._encoder = self._checked(load(name, parity=bool(made_by and made_by.parity)))  # type: ignore[arg-type]
+            try:
+                loaded = load(name, parity=bool(made_by and made_by.parity))  # type: ignore[arg-type]
+            except ModelNotFound as error:
+                raise ModelNotFound(
+                    f"{error} ({self.path} was made with {name}; if it moved, name it as the model)"
+                ) from error
+            self._encoder = self._checked(loaded)
         return self._encoder
 
     def use(self, encoder: "Encoder") -> None:
@@ -144,11 +152,9 @@ class Collection:
     def _checked(self, encoder: "Encoder") -> "Encoder":
         made_by = self.generation
         if made_by and made_by.fingerprint != encoder.fingerprint:
-            same_name = made_by.model == encoder.card.name
             raise ModelMismatch(
-                f"{self.path} was made with {made_by.model}"
-                + (", whose files or preprocessing have changed since" if same_name else f", not {encoder.card.name}")
-                + ": vectors of two models cannot be compared. Use that model, or another collection file"
+                f"{self.path} was made with {made_by.model}{_difference(made_by, encoder)}: vectors of two models cannot be "
+                "compared. Use that model, or another collection file"
             )
         return encoder
 
@@ -206,7 +212,9 @@ class Collection:
         """
         if len(embedded) != len(rows) or not np.isfinite(rows).all():
             raise UsageError(f"{len(embedded)} items need as many finite rows, not {len(rows)}")
+        encoder = self.encoder
         with self._transaction():
+            self._checked(encoder)  # another process may have been quicker with another model
             for old, item in renamed:
                 self._rename(old, item)
             for (item, digest), vector in zip(embedded, rows.astype(np.float16), strict=True):
@@ -234,7 +242,9 @@ class Collection:
         )
 
     def _rename(self, old: str, item: Item) -> None:
-        """Give an item its new key, size and time; its vector stays."""
+        """Give an item its new key, size and time; its vector stays. Another process may have done so already."""
+        if old not in self:
+            return
         if old != item.key:
             self._db.execute("DELETE FROM items WHERE key = ?", (item.key,))
         self._db.execute("DELETE FROM failures WHERE key = ?", (item.key,))
@@ -264,10 +274,14 @@ class Collection:
             return [key for (key,) in rows]
 
     def _generation_id(self) -> int:
-        row = self._one("SELECT id FROM generations")
+        encoder = self.encoder
+        if self.generation is None:
+            self._db.execute("DELETE FROM generations")  # of vectors that are all gone
+        row = self._one("SELECT id, model FROM generations")
+        if row and row[1] != encoder.card.name:  # the same model by another name, or in another place now
+            self._db.execute("UPDATE generations SET model = ?", (encoder.card.name,))
         if row:
             return int(row[0])
-        encoder = self.encoder
         cursor = self._db.execute(
             "INSERT INTO generations (model, fingerprint, dim, precision, parity) VALUES (?, ?, ?, ?, ?)",
             (encoder.card.name, encoder.fingerprint, encoder.dim, encoder.precision, encoder.parity),
@@ -381,6 +395,14 @@ class Collection:
                 yield
         finally:
             self._changes += 1
+
+
+def _difference(made_by: Generation, encoder: "Encoder") -> str:
+    if made_by.model != encoder.card.name:
+        return f", not {encoder.card.name}"
+    if made_by.parity != encoder.parity:
+        return f" and parity={made_by.parity}"
+    return ", whose files or preprocessing have changed since"
 
 
 def _rows(vectors: Sequence[bytes]) -> Rows:

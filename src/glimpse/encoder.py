@@ -214,6 +214,8 @@ class Encoder:
         choices = _texts(labels)
         if not choices:
             raise UsageError("there are no labels: give at least one")
+        if len(set(choices)) < len(choices):
+            raise UsageError("a label is there twice: name each once")
         names = np.stack([self.texts(_fill(one, choices)) for one in _templates(template)]).mean(0)
         names /= np.linalg.norm(names, axis=1, keepdims=True)
         logits = self.card.logit_scale * (rows @ names.T)  # (n, labels)
@@ -267,6 +269,8 @@ def _texts(texts: Iterable[str]) -> list[str]:
     for place, text in enumerate(asked):
         if not isinstance(text, str):
             raise UsageError(f"texts[{place}] is a {type(text).__name__}, not a text")
+        if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
+            raise UsageError(f"texts[{place}] holds bytes that are no UTF-8: check where it comes from")
     return asked
 
 

@@ -35,6 +35,8 @@ def check(output: Path) -> None:
     """
     if output.suffix not in (".npy", ".parquet"):
         raise UsageError(f"{output} is neither .npy nor .parquet: choose one of them")
+    if output.is_dir():
+        raise UsageError(f"{output} is a folder: name a file")
     if not output.parent.is_dir():
         raise UsageError(f"there is no folder {output.parent}: make it, or name another")
     if output.suffix == ".parquet" and find_spec("pyarrow") is None:
@@ -60,7 +62,7 @@ def lines(path: Path) -> list[str]:
         UsageError: it cannot be read, or has no line.
     """
     try:
-        found = [line for line in path.read_text("utf-8").splitlines() if line.strip()]
+        found = [line.rstrip("\r") for line in path.read_text("utf-8-sig").split("\n") if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read as UTF-8 text: check its name and contents") from error
     if not found:

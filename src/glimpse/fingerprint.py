@@ -52,8 +52,8 @@ def _digests(paths: Iterable[Path], cache: Path | None) -> list[str]:
 def _read(book: Path | None) -> dict[str, str]:
     with contextlib.suppress(OSError, ValueError):
         if book is not None:
-            known: dict[str, str] = json.loads(book.read_bytes())
-            return known
+            known = json.loads(book.read_bytes())
+            return known if isinstance(known, dict) else {}
     return {}
 
 

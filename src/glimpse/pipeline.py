@@ -24,6 +24,7 @@ from glimpse.errors import BadItem, UsageError
 from glimpse.sources import folder
 from glimpse.values import Failure, Item, Pixels, Progress, Report
 
+PASSING = ("unreadable", "vanished", "memory")  # codes that say nothing of the file itself: tried again every time
 FIRST_BATCH, LARGEST_BATCH, SMALLEST_BATCH = 16, 256, 4  # items
 QUICK, SLOW = 0.5, 2.0  # seconds
 
@@ -37,11 +38,11 @@ def index(
 ) -> Report:
     """Bring a collection up to date with files and folders; see `Collection.index`."""
     roots = [folder.root(place) for place in places]
-    items = {item.key: item for root in roots for item in folder.items(root)}
+    items = {item.key: item for root in roots for item in _some_items(root)}
     if not items:
-        raise UsageError(
-            f"there are no files in {', '.join(map(str, roots)) or 'nothing'}: name a folder with pictures"
-        )
+        raise UsageError("there is nothing to index: name a folder with pictures")
+    for suffix in ("", "-wal", "-shm"):  # the collection itself may be in the folder
+        items.pop(f"{collection.path}{suffix}", None)
     run = _Run(collection, items)
     report_to = progress or (lambda _: None)
     report_to(run.progress())
@@ -53,6 +54,14 @@ def index(
                 return run.report(interrupted=True)
     run.forget_missing(roots)
     return run.report()
+
+
+def _some_items(root: Path) -> list[Item]:
+    """The files of one place; none at all is taken for a disk that is not mounted."""
+    found = list(folder.items(root))
+    if not found:
+        raise UsageError(f"there are no files in {root}: name a folder with pictures")
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +112,8 @@ class _Run:
             entry = self.collection.known(item.key)
             if entry is None or (entry.size, entry.mtime_ns) != (item.size, item.mtime_ns):
                 yield item, entry.digest if entry else b""
+            elif entry.code in PASSING:
+                yield item, b""
             elif entry.code:
                 self.failures.append(failed[item.key])
             else:
@@ -135,7 +146,7 @@ class _Run:
         if prepared.pixels is None:
             return prepared.item.key
         for key in self.collection.keys_with_digest(prepared.digest):
-            if key not in self.items and key not in self.left and not os.path.lexists(key):
+            if key not in self.items and key not in self.left and folder.is_gone(key):
                 self.left.add(key)
                 return key
         return None
@@ -143,10 +154,14 @@ class _Run:
     def forget_missing(self, roots: Sequence[Path]) -> None:
         """Take out what was below the roots and is there no more; what is in a folder that cannot be listed stays."""
         closed = tuple(f"{failure.key}{os.sep}" for failure in self.failures if failure.code == "unreadable")
-        for root in roots:
-            stored = self.collection.keys_below(folder.key_of(root))
-            gone = [key for key in stored if key not in self.items and not key.startswith(closed)]
-            self.removed += self.collection.remove(gone) if gone else 0
+        below = {key for root in roots for key in self.collection.keys_below(folder.key_of(root))}
+        unseen = sorted(key for key in below if key not in self.items and not key.startswith(closed))
+        gone = [key for key in unseen if folder.is_gone(key)]
+        self.removed = self.collection.remove(gone) if gone else 0
+        failed = [failure.key for failure in self.collection.failures() if failure.key not in self.items]
+        stale = [key for key in failed if key in below or folder.is_gone(key)]
+        if stale:
+            self.collection.remove(stale)
 
     def progress(self) -> Progress:
         """How far it has come."""

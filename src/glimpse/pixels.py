@@ -28,6 +28,7 @@ _RESAMPLING: Mapping[Interpolation, Image.Resampling] = {
 }
 MAX_RESIZED = 2**25  # pixels: 224 × 149,796, or a ratio of sides of 668 at that size
 KEPT_RATIO = 64
+SAME_COLOUR = 2  # of 255
 _WHITE = (255, 255, 255, 255)
 _16_BIT = 65535
 
@@ -71,7 +72,11 @@ def upright(picture: Image.Image) -> Image.Image:
 def _to_8_bit(picture: Image.Image) -> Image.Image:
     """Scale the modes that hold more than 8 bits: "I;16" and its relatives, "I" and "F"."""
     if picture.mode.startswith("I;16"):
-        return Image.fromarray(((np.asarray(picture).astype(np.uint32) + 128) // 257).astype(np.uint8))  # rounded
+        values, clear = np.asarray(picture), picture.info.get("transparency")
+        gray = Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))  # rounded
+        if isinstance(clear, int):
+            gray.putalpha(Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))
+        return gray
     if picture.mode in ("I", "F"):
         unit = _to_unit_range(np.asarray(picture).astype(np.float32))
         return Image.fromarray(np.rint(unit * 255).astype(np.uint8))
@@ -102,7 +107,7 @@ def _over_white(picture: Image.Image) -> Image.Image:
     layer = picture.convert("RGBA")
     flat = Image.alpha_composite(Image.new("RGBA", layer.size, _WHITE), layer).convert("RGB")
     # A profile of gray numbers says nothing about RGB ones, and Pillow keeps no info through compositing.
-    if picture.mode == "RGBA" and "icc_profile" in picture.info:
+    if picture.mode in ("RGB", "RGBA") and "icc_profile" in picture.info:
         flat.info["icc_profile"] = picture.info["icc_profile"]
     return flat
 
@@ -125,11 +130,18 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     """How to come from a profile to sRGB; None where it is sRGB already, broken, or made for another mode."""
     try:
         source = ImageCms.createProfile("LAB") if profile is _LAB else ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if mode == "RGB" and "srgb" in ImageCms.getProfileDescription(source).lower():
-            return None
-        return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
+        transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
+        return None if mode == "RGB" and _changes_nothing(transform) else transform
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return None
+
+
+def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
+    """Whether colours stay what they are but for rounding: sRGB under any of its many names."""
+    steps = np.arange(0, 256, 15).astype(np.uint8)
+    colours = np.stack(np.meshgrid(steps, steps, steps), -1).reshape(-1, 18, 3)
+    shown = np.asarray(ImageCms.applyTransform(Image.fromarray(colours), transform))
+    return bool(np.abs(shown.astype(int) - colours).max() <= SAME_COLOUR)
 
 
 # The shape of a picture -----------------------------------------------------------------------------------------------
@@ -169,7 +181,10 @@ def _resize(picture: Image.Image, size: tuple[int, int], resampling: Image.Resam
     premultiplied = _PREMULTIPLIED.get(picture.mode)
     if premultiplied:  # what Pillow does around a resize, once instead of twice
         return _resize(picture.convert(premultiplied), size, resampling).convert(picture.mode)
-    return picture.resize((size[0], picture.height), resampling).resize(size, resampling)
+    first = (size[0], picture.height)
+    if size[0] * picture.height > MAX_RESIZED:  # so high that across first would fill the memory
+        first = (picture.width, size[1])
+    return picture.resize(first, resampling).resize(size, resampling)
 
 
 def _resized(width: int, height: int, rules: PixelRules) -> tuple[int, int]:

@@ -4,6 +4,7 @@ Results go to standard output, everything else to standard error. Rich is import
 """
 
 import base64
+import contextlib
 import io
 import json
 import os
@@ -22,7 +23,9 @@ PLAIN_EVERY = 2.0  # seconds between progress lines where there is no terminal
 
 def say(sentence: str) -> None:
     """One line to the person, not to the program that reads the results."""
-    print(printable(sentence), file=sys.stderr, flush=True)
+    if sys.stderr:
+        with contextlib.suppress(OSError):  # nobody listens, which is no reason to stop
+            print(printable(sentence), file=sys.stderr, flush=True)
 
 
 def show_json(value: Any) -> None:
@@ -33,7 +36,7 @@ def show_json(value: Any) -> None:
 def show_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table on a terminal; elsewhere one line a row, its cells separated by tabs, nothing cut off."""
     clean = [[printable(cell) for cell in row] for row in rows]
-    if not sys.stdout.isatty():
+    if not (sys.stdout and sys.stdout.isatty()):
         for row in clean:
             print("\t".join(row))
         return
@@ -51,7 +54,7 @@ def show_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 def printable(text: str) -> str:
     """Text whose control characters, which could take over a terminal, are written as escapes."""
-    return "".join(letter if letter.isprintable() or letter == "\n" else _escaped(letter) for letter in text)
+    return "".join(letter if letter.isprintable() else _escaped(letter) for letter in text)
 
 
 def _escaped(letter: str) -> str:
@@ -63,7 +66,7 @@ def progress(what: str, *, quiet: bool = False) -> Iterator[Callable[[Progress],
     """Something to hand to `index(progress=…)`: a bar on a terminal, plain lines now and then elsewhere."""
     if quiet:
         yield lambda _: None
-    elif sys.stderr.isatty():
+    elif sys.stderr and sys.stderr.isatty():
         with _bar(what) as update:
             yield update
     else:
@@ -106,7 +109,7 @@ def _bar(what: str) -> Iterator[Callable[[Progress], None]]:
 
 def can_show_pictures() -> bool:
     """Whether the terminal draws pictures, by the protocol of iTerm2 or of kitty."""
-    return sys.stdout.isatty() and bool(_picture_protocol())
+    return bool(sys.stdout and sys.stdout.isatty()) and bool(_picture_protocol())
 
 
 def _picture_protocol() -> str:

@@ -226,7 +226,7 @@ def _from_cache(tower: Tower, precision: str) -> Any:
         return None
     try:
         return _core().import_model(ov.Tensor(np.memmap(blob, np.uint8, "r")), "CPU", _settings(tower, precision))
-    except RuntimeError:  # written by another build, or cut short by a full disk: make it anew
+    except (RuntimeError, ValueError, OSError):  # written by another build, or cut short by a full disk: make it anew
         with contextlib.suppress(OSError):
             blob.unlink()
         return None
