@@ -217,12 +217,13 @@ class Collection:
             self._checked(encoder)  # another process may have been quicker with another model
             for old, item in renamed:
                 self._rename(old, item)
+            generation = self._generation_id() if embedded else 0
             for (item, digest), vector in zip(embedded, rows.astype(np.float16), strict=True):
-                self._put(item, digest, vector.tobytes())
+                self._put(item, digest, generation, vector.tobytes())
             for item, failure in failed:
                 self._fail(item, failure)
 
-    def _put(self, item: Item, digest: bytes, vector: bytes) -> None:
+    def _put(self, item: Item, digest: bytes, generation: int, vector: bytes) -> None:
         self._db.execute(
             "INSERT INTO items (key, size, mtime_ns, digest) VALUES (?, ?, ?, ?) ON CONFLICT (key) DO UPDATE "
             "SET size = excluded.size, mtime_ns = excluded.mtime_ns, digest = excluded.digest",
@@ -230,7 +231,7 @@ class Collection:
         )
         self._db.execute(
             "INSERT OR REPLACE INTO vectors SELECT id, ?, ? FROM items WHERE key = ?",
-            (self._generation_id(), vector, item.key),
+            (generation, vector, item.key),
         )
         self._db.execute("DELETE FROM failures WHERE key = ?", (item.key,))
 
