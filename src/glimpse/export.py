@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from glimpse.atomic import replacing
 from glimpse.encoder import Encoder
 from glimpse.errors import MissingExtra, UsageError
 from glimpse.sources import folder
@@ -98,25 +99,16 @@ def write(output: Path, keys: Sequence[str], rows: Rows) -> None:
         UsageError: the place cannot be written.
     """
     try:
+        with replacing(output) as part:
+            (_write_npy if output.suffix == ".npy" else _write_parquet)(part, keys, rows)
         if output.suffix == ".npy":
-            _replace(output, lambda path: _write_npy(path, rows))
-            _replace(output.with_suffix(".keys.json"), lambda path: path.write_text(json.dumps(list(keys), indent=0)))
-        else:
-            _replace(output, lambda path: _write_parquet(path, keys, rows))
+            with replacing(output.with_suffix(".keys.json")) as part:
+                part.write_text(json.dumps(list(keys), indent=0))
     except OSError as error:
         raise UsageError(f"{output} cannot be written ({error.strerror}): name another place") from error
 
 
-def _replace(output: Path, write_to: Callable[[Path], object]) -> None:
-    part = output.with_name(f".{output.name}.part")
-    try:
-        write_to(part)
-        part.replace(output)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _write_npy(path: Path, rows: Rows) -> None:
+def _write_npy(path: Path, _keys: Sequence[str], rows: Rows) -> None:
     with path.open("wb") as stream:  # np.save adds .npy to names
         np.save(stream, rows)
 

@@ -7,12 +7,11 @@ same weights differ by rounding only and share one ("float"). Digests of large f
 import contextlib
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from glimpse.atomic import replacing
 from glimpse.values import ModelCard
 
 RULES = 1
@@ -61,7 +60,5 @@ def _write(book: Path | None, known: dict[str, str]) -> None:
     with contextlib.suppress(OSError):  # a cache that cannot be written is no cache, not an error
         if book is not None:
             book.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=book.parent)
-            with os.fdopen(handle, "w") as stream:
-                json.dump(known, stream)
-            Path(name).replace(book)
+            with replacing(book) as part:
+                part.write_text(json.dumps(known))

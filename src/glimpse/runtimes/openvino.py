@@ -10,9 +10,7 @@ import hashlib
 import importlib
 import os
 import sys
-import tempfile
 import threading
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from glimpse.atomic import replacing
 from glimpse.runtimes import Array, Run, Tensor, Tower
 from glimpse.values import Rows
 
@@ -233,17 +232,8 @@ def _from_cache(tower: Tower, precision: str) -> Any:
 
 
 def _keep(compiled: Any, blob: Path) -> None:
-    """Write the blob under its name only when it is whole; a cache that cannot be written is no cache, not an error."""
-    _atomically(blob, lambda path: path.write_bytes(compiled.export_model().getbuffer()))
-
-
-def _atomically(path: Path, write: Callable[[Path], Any]) -> None:
+    """Keep a compiled tower; a cache that cannot be written is no cache, not an error."""
     with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
-        os.close(handle)
-        try:
-            write(Path(name))
-            Path(name).replace(path)
-        finally:
-            Path(name).unlink(missing_ok=True)
+        blob.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(blob) as part:
+            part.write_bytes(compiled.export_model().getbuffer())
