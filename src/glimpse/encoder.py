@@ -107,11 +107,15 @@ class Encoder:
         )
 
     @overload
-    def images(self, pictures: Iterable[PictureLike], *, errors: Literal["raise"] = "raise") -> Rows: ...
-    @overload
-    def images(self, pictures: Iterable[PictureLike], *, errors: Literal["nan"]) -> tuple[Rows, list[Failure]]: ...
     def images(
-        self, pictures: Iterable[PictureLike], *, errors: Literal["raise", "nan"] = "raise"
+        self, pictures: Iterable[PictureLike], *, errors: Literal["raise"] = "raise", batch: int = BATCH
+    ) -> Rows: ...
+    @overload
+    def images(
+        self, pictures: Iterable[PictureLike], *, errors: Literal["nan"], batch: int = BATCH
+    ) -> tuple[Rows, list[Failure]]: ...
+    def images(
+        self, pictures: Iterable[PictureLike], *, errors: Literal["raise", "nan"] = "raise", batch: int = BATCH
     ) -> Rows | tuple[Rows, list[Failure]]:
         """Embed pictures.
 
@@ -119,6 +123,7 @@ class Encoder:
             pictures: paths, bytes of picture files, Pillow pictures, or uint8 arrays of shape (h, w), (h, w, 3) RGB or
                 (h, w, 4) RGBA.
             errors: "raise" at the first bad picture, naming it; or "nan": its row is NaN, and the failures come back.
+            batch: how many are embedded together while as many are decoded: what is in memory at a time.
 
         Returns:
             float32 (n, dim), each row of unit length, in the order given; with errors="nan" also the failures, whose
@@ -130,11 +135,13 @@ class Encoder:
         """
         if errors not in ("raise", "nan"):
             raise UsageError(f"errors is {errors!r}: choose 'raise' or 'nan'")
+        if batch < 1:
+            raise UsageError(f"batch is {batch}: give a number from 1")
         named = enumerate(_pictures(pictures))
         blocks: list[Rows] = []
         failures: list[Failure] = []
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for prepared in ahead(pool, lambda pair: self._prepared(*pair), named, lambda: BATCH):
+            for prepared in ahead(pool, lambda pair: self._prepared(*pair), named, lambda: batch):
                 bad = [result for result in prepared if isinstance(result, BadItem)]
                 if bad and errors == "raise":
                     raise bad[0]

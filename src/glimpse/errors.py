@@ -3,6 +3,7 @@
     GlimpseError                     catch this one to catch them all
     ├── UsageError                   an argument that cannot be right
     ├── BadItem                      one picture that cannot be used: .key, .code
+    ├── BadItems                     several, all of them named: .failures
     ├── ModelError                   a model cannot be used
     │   ├── ModelNotFound            no such name, folder or repository
     │   ├── ModelUnsupported         known, but its towers are not written yet
@@ -17,6 +18,12 @@
 Each message is one sentence or two that say what to do. Bad *items* met while indexing are results
 (`values.Failure`), not exceptions.
 """
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from glimpse.values import Failure
 
 
 class GlimpseError(Exception):
@@ -41,6 +48,18 @@ class BadItem(GlimpseError):
         self.code = code
         self.message = message
         self.key = key
+
+
+class BadItems(GlimpseError):
+    """Several items that cannot be decoded or read.
+
+    Attributes:
+        failures: all of them, as `values.Failure`.
+    """
+
+    def __init__(self, message: str, failures: "Sequence[Failure]") -> None:
+        super().__init__(message)
+        self.failures = failures
 
 
 class ModelError(GlimpseError):

@@ -107,6 +107,27 @@ def _bar(what: str) -> Iterator[Callable[[Progress], None]]:
         yield update
 
 
+@contextmanager
+def byte_progress(what: str) -> Iterator[Callable[[int, int | None], None]]:
+    """Something to call with (bytes so far, bytes in all if known): a bar on a terminal, nothing elsewhere."""
+    if not (sys.stderr and sys.stderr.isatty()):
+        yield lambda _done, _total: None
+        return
+    from rich import progress as rich_progress  # noqa: PLC0415
+    from rich.console import Console  # noqa: PLC0415
+
+    columns = (
+        rich_progress.TextColumn("{task.description}", markup=False),
+        rich_progress.BarColumn(),
+        rich_progress.DownloadColumn(),
+        rich_progress.TransferSpeedColumn(),
+        rich_progress.TimeRemainingColumn(),
+    )
+    with rich_progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(printable(what), total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
 def can_show_pictures() -> bool:
     """Whether the terminal draws pictures, by the protocol of iTerm2 or of kitty."""
     return bool(sys.stdout and sys.stdout.isatty()) and bool(_picture_protocol())

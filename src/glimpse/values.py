@@ -27,7 +27,7 @@ FAILURE_CODES: Mapping[str, str] = {
     "bomb": "the picture has more pixels than the ceiling allows",
     "memory": "there was not enough memory to decode it",
     "unreadable": "the file cannot be read (permissions, or a failing disk)",
-    "vanished": "the file went away before it could be read",
+    "vanished": "there is no such file, or it went away before it could be read",
 }
 """Why an item failed: stable code → what it means."""
 

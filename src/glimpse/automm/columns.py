@@ -1,0 +1,323 @@
+"""Data as AutoGluon's users hand it over → named columns, each of pictures or of texts. Knows no model.
+
+What a column holds is told by what its cells are, never by how many of them can be read: a path that leads nowhere is still
+a path, and fails as one. Pandas is not imported: a data frame brings its own.
+"""
+
+import base64
+import math
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from glimpse.automm.presets import Kind
+from glimpse.decoders import image as decoder
+from glimpse.errors import BadItem, MissingExtra, UsageError
+from glimpse.values import Item
+
+LIST = "0"  # what AutoGluon calls the column of a list
+
+# Of AutoGluon's column types, those that a CLIP takes.
+COLUMN_TYPES: Mapping[str, Kind] = {
+    "image": "image",
+    "image_path": "image",
+    "image_bytearray": "image",
+    "image_base64_str": "image",
+    "text": "text",
+}
+
+_SUFFIXES = frozenset(
+    [
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".png",
+        ".apng",
+        ".gif",
+        ".bmp",
+        ".dib",
+        ".webp",
+        ".avif",
+        ".avifs",
+        ".tif",
+        ".tiff",
+        ".heic",
+        ".heif",
+        ".jp2",
+        ".j2k",
+        ".jpx",
+        ".jxl",
+        ".ppm",
+        ".pgm",
+        ".pbm",
+        ".pnm",
+        ".ico",
+        ".tga",
+        ".qoi",
+        ".pcx",
+        ".svg",
+        ".psd",
+        ".eps",
+        ".dng",
+        ".cr2",
+        ".nef",
+        ".arw",
+    ]
+)
+_NAMES = frozenset(  # a column called so holds pictures, even where none of its cells looks like one
+    ["image", "images", "image_path", "image_paths", "image_file", "img", "picture", "pictures", "photo", "photos"]
+)
+_TABLES = {".csv": "read_csv", ".parquet": "read_parquet", ".pq": "read_parquet"}
+_URL = re.compile(r"(?:https?|ftp|s3|gs)://\S+", re.IGNORECASE)
+_LONGEST_PATH = 4096
+_SHORTEST_BASE64 = 48
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its cells as they were given."""
+
+    name: str
+    kind: Kind
+    cells: Sequence[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Columns of equal length, and the index of the data frame that they came from, or None."""
+
+    columns: Mapping[str, Sequence[Any]]
+    index: Any = None
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())))
+
+
+# Data → columns ---------------------------------------------------------------------------------------------------------
+
+
+def table(data: Any, header: str = LIST) -> Table:
+    """Read what was handed over: a dict, a data frame, a list, a series, or the path of a picture or of a CSV file.
+
+    Args:
+        data: the columns, or the cells of one.
+        header: what that one is called.
+
+    Raises:
+        UsageError: it is none of these, empty, or its columns differ in length.
+    """
+    if isinstance(data, Table):
+        return data
+    if isinstance(data, str | os.PathLike):
+        return _of_path(os.fspath(data), header)
+    index = getattr(data, "index", None) if hasattr(data, "iloc") else None
+    if isinstance(data, Mapping) or hasattr(data, "columns"):
+        columns = {str(name): _cells(data[name], f"column {name!r}") for name in _names(data)}
+    else:
+        name = getattr(data, "name", None) if index is not None else None
+        columns = {header if name is None else str(name): _cells(data, "data")}
+    lengths = {name: len(cells) for name, cells in columns.items()}
+    if not lengths:
+        raise UsageError("the data has no column: give {'image': [paths]}, {'text': [texts]}, or a list")
+    if len(set(lengths.values())) > 1:
+        raise UsageError(f"the columns differ in length: {lengths}")
+    return Table(columns, index)
+
+
+def _names(data: Any) -> list[Any]:
+    names = list(data if isinstance(data, Mapping) else data.columns)
+    if len({str(name) for name in names}) < len(names):
+        raise UsageError(f"two columns have the same name: {', '.join(map(str, names))}")
+    return names
+
+
+def _cells(values: Any, what: str) -> Sequence[Any]:
+    if isinstance(values, str | bytes | os.PathLike | Image.Image | Mapping) or not isinstance(values, Iterable):
+        raise UsageError(f"{what} is a single {type(values).__name__}: put it into a list")
+    if isinstance(values, np.ndarray) and values.dtype.kind not in "OUS" and values.ndim not in {1, 4}:
+        raise UsageError(f"{what} is an array of {values.dtype} {values.shape}: put a picture into a list")
+    return list(values)
+
+
+def _of_path(path: str, header: str) -> Table:
+    reader = _TABLES.get(Path(path).suffix.lower())
+    if reader:
+        return table(getattr(pandas(f"{path} is a table, and to read it"), reader)(path))
+    if _looks_like_picture(path) or _is_picture_file(path):
+        return Table({header: [path]})
+    raise UsageError(f"data is a single text: put it into a list, [{path[:60]!r}]")
+
+
+def pandas(why: str) -> Any:
+    """The library, for what cannot be done without it.
+
+    Raises:
+        MissingExtra: it is not installed.
+    """
+    try:
+        import pandas as library  # noqa: ICN001, PLC0415  (heavy, and only for those who ask)
+    except ImportError:
+        raise MissingExtra(f"{why} takes pandas: pip install 'glimpse-search[automm]'") from None
+    return library
+
+
+def with_contents(given: Table, id_mappings: Mapping[str, Any] | None) -> Table:
+    """Put the contents in place of the identifiers: `id_mappings` is column → a dict or series, id → content.
+
+    Raises:
+        UsageError: an identifier has no content.
+    """
+    if not id_mappings:
+        return given
+    columns = dict(given.columns)
+    for name in columns.keys() & id_mappings.keys():
+        contents = id_mappings[name]
+        lost = [identifier for identifier in columns[name] if identifier not in contents]
+        if lost:
+            raise UsageError(
+                f"id_mappings[{name!r}] lacks {len(lost)} of the identifiers: {', '.join(map(repr, lost[:5]))}"
+            )
+        columns[name] = [contents[identifier] for identifier in columns[name]]
+    return Table(columns, given.index)
+
+
+# What a column holds ----------------------------------------------------------------------------------------------------
+
+
+def kind_of(name: str, cells: Sequence[Any]) -> Kind:
+    """Whether a column holds pictures or texts.
+
+    Pictures: bytes, `Path`s, Pillow pictures, arrays; base64 of a picture; strings of which one at least is the name of a
+    picture file that is there, or half are spelt like one (`….jpg`); whatever there is in a column called "image". All other
+    strings are texts.
+
+    Raises:
+        UsageError: it holds neither, or nothing.
+    """
+    strings = [cell for cell in cells if isinstance(cell, str)]
+    others = [cell for cell in cells if not isinstance(cell, str) and not is_empty(cell)]
+    for cell in others:
+        _demand_picture(name, cell)
+    if others or any(map(_is_picture_file, strings)):
+        return "image"
+    if name.lower() in _NAMES or 0 < len([cell for cell in strings if cell]) <= 2 * sum(
+        map(_looks_like_picture, strings)
+    ):
+        return "image"
+    if cells and not strings:
+        raise UsageError(
+            f"column {name!r} is empty, and nothing tells whether it is of pictures or texts: leave it out, or give "
+            f"column_types={{{name!r}: 'image'}}"
+        )
+    return "text"
+
+
+def is_empty(cell: Any) -> bool:
+    """Whether a cell holds nothing: None, NaN, pandas' NA or NaT."""
+    return (
+        cell is None or (isinstance(cell, float) and math.isnan(cell)) or type(cell).__name__ in {"NAType", "NaTType"}
+    )
+
+
+def _demand_picture(name: str, cell: Any) -> None:
+    if isinstance(cell, bytes | bytearray | memoryview | os.PathLike | Image.Image | Item):
+        return
+    if isinstance(cell, np.ndarray) and cell.ndim > 1:
+        return
+    raise UsageError(
+        f"column {name!r} holds a {type(cell).__name__}, which is neither a picture nor a text: leave the column out, or make "
+        "texts of it"
+    )
+
+
+def _looks_like_picture(text: str) -> bool:
+    if len(text) <= _LONGEST_PATH and os.path.splitext(text.partition("?")[0])[1].lower() in _SUFFIXES:  # noqa: PTH122
+        return "\n" not in text
+    return _base64_of(text) is not None
+
+
+def _is_picture_file(text: str) -> bool:
+    """Whether there is a file by this name, and it is a picture or named in a way that no text is."""
+    if not 0 < len(text) <= _LONGEST_PATH or "\0" in text:
+        return False
+    path = Path(os.path.expanduser(text))  # noqa: PTH111  (Path's raises for no such user)
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            return os.sep in text or decoder.recognises(file.read(decoder.HEAD))
+    except OSError:
+        return True  # there is something, only not for us: it will fail by its name
+
+
+def _base64_of(text: str) -> bytes | None:
+    """The bytes of a picture that is written as base64, with or without `data:` before it."""
+    body = text.partition(",")[2] if text.startswith("data:image/") else text
+    if len(body) < _SHORTEST_BASE64:
+        return None
+    try:
+        head = base64.b64decode(body[:20], validate=True)
+    except ValueError:
+        return None
+    if not decoder.recognises(head):
+        return None
+    try:
+        return base64.b64decode(body)
+    except ValueError:
+        return head  # of a picture, but the rest is not right: it will fail as truncated
+
+
+# Cells → pictures and texts ---------------------------------------------------------------------------------------------
+
+
+def pictures(column: Column) -> list[Any]:
+    """A column's cells as `Encoder.images` takes them; one that holds no picture becomes one that fails, by its name."""
+    return [_picture(cell, f"{column.name}[{row}]") for row, cell in enumerate(column.cells)]
+
+
+def _picture(cell: Any, place: str) -> Any:
+    if is_empty(cell) or (isinstance(cell, str) and not cell):
+        return _failing(place, "empty", "the cell is empty")
+    if isinstance(cell, bytes | bytearray | memoryview):
+        return _item(place, bytes(cell))
+    if not isinstance(cell, str):
+        return cell
+    if _URL.fullmatch(cell):
+        return _failing(cell, "unreadable", "an address is not fetched: glimpse.automm.download(…) gives a file")
+    data = _base64_of(cell)
+    if data is None and len(cell) > _LONGEST_PATH:
+        return _failing(place, "unreadable", "neither a path nor a picture in base64")
+    return os.path.expanduser(cell) if data is None else _item(place, data)  # noqa: PTH111
+
+
+def _item(key: str, data: bytes) -> Item:
+    return Item(key, len(data), 0, lambda size=-1: data if size < 0 else data[:size])
+
+
+def _failing(key: str, code: str, message: str) -> Item:
+    def read(_: int = -1) -> bytes:
+        raise BadItem(code, message)
+
+    return Item(key, 0, 0, read)
+
+
+def texts(columns: Sequence[Column]) -> list[str]:
+    """One text a row: the cells of all the columns, in the order of their names, with a space between, as AutoGluon has it.
+
+    Raises:
+        UsageError: a cell is no text.
+    """
+    for column in columns:
+        wrong = [row for row, cell in enumerate(column.cells) if not isinstance(cell, str) and not is_empty(cell)]
+        if wrong:
+            cell = column.cells[wrong[0]]
+            raise UsageError(f"{column.name}[{wrong[0]}] is a {type(cell).__name__}, not a text")
+    rows = zip(*([cell if isinstance(cell, str) else "" for cell in column.cells] for column in columns), strict=True)
+    return [" ".join(row) for row in rows]
