@@ -4,10 +4,7 @@ What a column holds is told by what its cells are, never by how many of them can
 a path, and fails as one. Pandas is not imported: a data frame brings its own.
 """
 
-import base64
-import math
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +13,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from glimpse.automm.cells import is_empty, is_picture_file, is_picture_object, looks_like_picture, picture
 from glimpse.automm.presets import Kind
-from glimpse.decoders import image as decoder
-from glimpse.errors import BadItem, MissingExtra, UsageError
-from glimpse.values import Item
+from glimpse.errors import MissingExtra, UsageError
 
 LIST = "0"  # what AutoGluon calls the column of a list
 
@@ -32,52 +28,10 @@ COLUMN_TYPES: Mapping[str, Kind] = {
     "text": "text",
 }
 
-_SUFFIXES = frozenset(
-    [
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".jfif",
-        ".png",
-        ".apng",
-        ".gif",
-        ".bmp",
-        ".dib",
-        ".webp",
-        ".avif",
-        ".avifs",
-        ".tif",
-        ".tiff",
-        ".heic",
-        ".heif",
-        ".jp2",
-        ".j2k",
-        ".jpx",
-        ".jxl",
-        ".ppm",
-        ".pgm",
-        ".pbm",
-        ".pnm",
-        ".ico",
-        ".tga",
-        ".qoi",
-        ".pcx",
-        ".svg",
-        ".psd",
-        ".eps",
-        ".dng",
-        ".cr2",
-        ".nef",
-        ".arw",
-    ]
-)
 _NAMES = frozenset(  # a column called so holds pictures, even where none of its cells looks like one
     ["image", "images", "image_path", "image_paths", "image_file", "img", "picture", "pictures", "photo", "photos"]
 )
 _TABLES = {".csv": "read_csv", ".parquet": "read_parquet", ".pq": "read_parquet"}
-_URL = re.compile(r"(?:https?|ftp|s3|gs)://\S+", re.IGNORECASE)
-_LONGEST_PATH = 4096
-_SHORTEST_BASE64 = 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +104,7 @@ def _of_path(path: str, header: str) -> Table:
     reader = _TABLES.get(Path(path).suffix.lower())
     if reader:
         return table(getattr(pandas(f"{path} is a table, and to read it"), reader)(path))
-    if _looks_like_picture(path) or _is_picture_file(path):
+    if looks_like_picture(path) or is_picture_file(path):
         return Table({header: [path]})
     raise UsageError(f"data is a single text: put it into a list, [{path[:60]!r}]")
 
@@ -205,10 +159,10 @@ def kind_of(name: str, cells: Sequence[Any]) -> Kind:
     others = [cell for cell in cells if not isinstance(cell, str) and not is_empty(cell)]
     for cell in others:
         _demand_picture(name, cell)
-    if others or any(map(_is_picture_file, strings)):
+    if others or any(map(is_picture_file, strings)):
         return "image"
     if name.lower() in _NAMES or 0 < len([cell for cell in strings if cell]) <= 2 * sum(
-        map(_looks_like_picture, strings)
+        map(looks_like_picture, strings)
     ):
         return "image"
     if cells and not strings:
@@ -219,93 +173,20 @@ def kind_of(name: str, cells: Sequence[Any]) -> Kind:
     return "text"
 
 
-def is_empty(cell: Any) -> bool:
-    """Whether a cell holds nothing: None, NaN, pandas' NA or NaT."""
-    return (
-        cell is None or (isinstance(cell, float) and math.isnan(cell)) or type(cell).__name__ in {"NAType", "NaTType"}
-    )
-
-
 def _demand_picture(name: str, cell: Any) -> None:
-    if isinstance(cell, bytes | bytearray | memoryview | os.PathLike | Image.Image | Item):
-        return
-    if isinstance(cell, np.ndarray) and cell.ndim > 1:
-        return
-    raise UsageError(
-        f"column {name!r} holds a {type(cell).__name__}, which is neither a picture nor a text: leave the column out, or make "
-        "texts of it"
-    )
+    if not is_picture_object(cell):
+        raise UsageError(
+            f"column {name!r} holds a {type(cell).__name__}, which is neither a picture nor a text: leave the column out, or "
+            "make texts of it"
+        )
 
 
-def _looks_like_picture(text: str) -> bool:
-    if len(text) <= _LONGEST_PATH and os.path.splitext(text.partition("?")[0])[1].lower() in _SUFFIXES:  # noqa: PTH122
-        return "\n" not in text
-    return _base64_of(text) is not None
-
-
-def _is_picture_file(text: str) -> bool:
-    """Whether there is a file by this name, and it is a picture or named in a way that no text is."""
-    if not 0 < len(text) <= _LONGEST_PATH or "\0" in text:
-        return False
-    path = Path(os.path.expanduser(text))  # noqa: PTH111  (Path's raises for no such user)
-    try:
-        if not path.is_file():
-            return False
-        with path.open("rb") as file:
-            return os.sep in text or decoder.recognises(file.read(decoder.HEAD))
-    except OSError:
-        return True  # there is something, only not for us: it will fail by its name
-
-
-def _base64_of(text: str) -> bytes | None:
-    """The bytes of a picture that is written as base64, with or without `data:` before it."""
-    body = text.partition(",")[2] if text.startswith("data:image/") else text
-    if len(body) < _SHORTEST_BASE64:
-        return None
-    try:
-        head = base64.b64decode(body[:20], validate=True)
-    except ValueError:
-        return None
-    if not decoder.recognises(head):
-        return None
-    try:
-        return base64.b64decode(body)
-    except ValueError:
-        return head  # of a picture, but the rest is not right: it will fail as truncated
-
-
-# Cells → pictures and texts ---------------------------------------------------------------------------------------------
+# Cells → pictures and texts -----------------------------------------------------------------------------------------
 
 
 def pictures(column: Column) -> list[Any]:
     """A column's cells as `Encoder.images` takes them; one that holds no picture becomes one that fails, by its name."""
-    return [_picture(cell, f"{column.name}[{row}]") for row, cell in enumerate(column.cells)]
-
-
-def _picture(cell: Any, place: str) -> Any:
-    if is_empty(cell) or (isinstance(cell, str) and not cell):
-        return _failing(place, "empty", "the cell is empty")
-    if isinstance(cell, bytes | bytearray | memoryview):
-        return _item(place, bytes(cell))
-    if not isinstance(cell, str):
-        return cell
-    if _URL.fullmatch(cell):
-        return _failing(cell, "unreadable", "an address is not fetched: glimpse.automm.download(…) gives a file")
-    data = _base64_of(cell)
-    if data is None and len(cell) > _LONGEST_PATH:
-        return _failing(place, "unreadable", "neither a path nor a picture in base64")
-    return os.path.expanduser(cell) if data is None else _item(place, data)  # noqa: PTH111
-
-
-def _item(key: str, data: bytes) -> Item:
-    return Item(key, len(data), 0, lambda size=-1: data if size < 0 else data[:size])
-
-
-def _failing(key: str, code: str, message: str) -> Item:
-    def read(_: int = -1) -> bytes:
-        raise BadItem(code, message)
-
-    return Item(key, 0, 0, read)
+    return [picture(cell, f"{column.name}[{row}]") for row, cell in enumerate(column.cells)]
 
 
 def texts(columns: Sequence[Column]) -> list[str]:

@@ -3,7 +3,8 @@
 import re
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -11,10 +12,11 @@ from numpy.typing import NDArray
 
 from glimpse import terminal
 from glimpse.automm import columns
-from glimpse.automm.columns import Column
+from glimpse.automm.columns import Column, Table
+from glimpse.automm.presets import Kind
 from glimpse.automm.settings import Settings
 from glimpse.encoder import BATCH, Encoder
-from glimpse.errors import BadItems
+from glimpse.errors import BadItems, UsageError
 from glimpse.values import Failure, Progress, Rows
 
 Mask = NDArray[np.float32]  # (n,): 1 where the row has a vector, 0 where it has none
@@ -28,34 +30,77 @@ class PictureWarning(UserWarning):
     """Pictures that could not be used, named; their rows are zeros or NaN."""
 
 
-def image_rows(encoder: Encoder, column: Column, settings: Settings, *, quiet: bool) -> tuple[Rows, Mask]:
-    """Embed a column of pictures, each distinct path once.
+@dataclass(frozen=True, slots=True)
+class Embedder:
+    """An encoder, and how it is to treat columns.
 
-    Returns:
-        float32 (n, dim) unit rows, and which of them have a vector.
+    Attributes:
+        encoder: computes.
+        settings: what becomes of pictures that cannot be used, and how many are embedded together.
+        kinds: what columns hold, of which it was said.
+        kind: what every column holds, where the problem type says it.
+        quiet: show no progress.
+    """
+
+    encoder: Encoder
+    settings: Settings
+    kinds: Mapping[str, Kind]
+    kind: Kind | None
+    quiet: bool
+
+    def rows(self, given: Table, names: Sequence[str]) -> tuple[dict[str, Rows], dict[str, Mask]]:
+        """Embed columns: each of pictures by its name, all of texts together by their names joined with "_".
+
+        Returns:
+            Name → float32 (n, dim) unit rows, and name → which of them have a vector.
+
+        Raises:
+            BadItems: by the strategy "raise", where pictures cannot be used; names them all.
+
+        Warns:
+            PictureWarning: by "zero" and "skip"; names them all.
+        """
+        chosen = [self._column(name, given.columns[name]) for name in names]
+        texts = sorted((column for column in chosen if column.kind == "text"), key=lambda column: column.name)
+        found = {column.name: self._images(column) for column in chosen if column.kind == "image"}
+        if texts:
+            found["_".join(column.name for column in texts)] = self._texts(columns.texts(texts))
+        return {name: rows for name, (rows, _) in found.items()}, {name: mask for name, (_, mask) in found.items()}
+
+    def _column(self, name: str, cells: Sequence[Any]) -> Column:
+        return Column(name, self.kind or self.kinds.get(name) or columns.kind_of(name, cells), cells)
+
+    def _images(self, column: Column) -> tuple[Rows, Mask]:
+        """Each distinct path is embedded once."""
+        once, places = _distinct(columns.pictures(column))
+        with terminal.progress(column.name, quiet=self.quiet or len(once) < SHOWN_FROM) as update:
+            pictures = _counted(once, update)
+            rows, failures = self.encoder.images(pictures, errors="nan", batch=self.settings.batch or BATCH)
+        good = ~np.isnan(rows[:, 0])
+        if failures:
+            _tell([_named(failure, column, places) for failure in failures], column, self.settings.missing)
+        if self.settings.missing == "zero":
+            rows[~good] = 0
+        return rows[places], good[places].astype(np.float32)
+
+    def _texts(self, texts: Sequence[str]) -> tuple[Rows, Mask]:
+        """Each distinct text is embedded once; an empty one has a vector, but its mask is 0."""
+        once, places = _distinct(texts)
+        return self.encoder.texts(once)[places], np.array([bool(text.strip()) for text in texts], np.float32)
+
+
+def only(named: Mapping[str, T], what: str) -> T:
+    """The one thing there is.
 
     Raises:
-        BadItems: by the strategy "raise", where pictures cannot be used; names them all.
-
-    Warns:
-        PictureWarning: by "zero" and "skip"; names them all.
+        UsageError: there are several, or none.
     """
-    once, places = _distinct(columns.pictures(column))
-    hidden = quiet or len(once) < SHOWN_FROM
-    with terminal.progress(column.name, quiet=hidden) as update:
-        rows, failures = encoder.images(_counted(once, update), errors="nan", batch=settings.batch or BATCH)
-    good = ~np.isnan(rows[:, 0])
-    if failures:
-        _tell([_named(failure, column, places) for failure in failures], column, settings.missing)
-    if settings.missing == "zero":
-        rows[~good] = 0
-    return rows[places], good[places].astype(np.float32)
-
-
-def text_rows(encoder: Encoder, texts: Sequence[str]) -> Rows:
-    """Embed texts, each distinct one once: float32 (n, dim) unit rows."""
-    once, places = _distinct(texts)
-    return encoder.texts(once)[places]
+    if len(named) != 1:
+        raise UsageError(
+            f"{what} has several kinds of embeddings, {', '.join(named)}: give one column, or say which by query=, "
+            "response= and signature="
+        )
+    return next(iter(named.values()))
 
 
 def _distinct(things: Sequence[T]) -> tuple[list[T], NDArray[np.intp]]:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glimpse.automm.columns import Table, is_empty
+from glimpse.automm.cells import is_empty
+from glimpse.automm.columns import Table
 from glimpse.automm.matching import semantic_search
 from glimpse.automm.ranking import compute_ranking_score
 from glimpse.errors import UsageError

@@ -9,20 +9,19 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 
 from glimpse import weights
 from glimpse.automm import arrays, columns, embedding, evaluation, saved, settings
-from glimpse.automm.columns import Column, Table
+from glimpse.automm.columns import Table
+from glimpse.automm.embedding import Embedder
 from glimpse.automm.presets import PROBLEMS, problem_of
+from glimpse.automm.roles import Roles, Signature, names_of
 from glimpse.encoder import load
 from glimpse.errors import UsageError
 from glimpse.values import Rows
-
-Signature = Literal["query", "response"]
-Embedded = tuple[dict[str, Rows], dict[str, embedding.Mask]]
 
 LOGIT_SCALE = (
     100.0  # what AutoGluon multiplies cosines by, whatever the checkpoint says; OpenAI's checkpoints say it too
@@ -96,8 +95,8 @@ class MultiModalPredictor:
         self._problem = problem_of(problem_type, pipeline)
         self._settings = settings.read(hyperparameters, self._problem, presets)
         self._column_types = _column_types(column_types)
-        self.label, self.match_label, self.eval_metric = label, match_label, eval_metric
-        self.query, self.response = _names(query), _names(response)
+        self._roles = Roles(names_of(query), names_of(response), label)
+        self.match_label, self.eval_metric = match_label, eval_metric
         self.path = None if path is None else os.fspath(path)
         self.classes = None if classes is None else list(classes)
         evaluation.labels_of_pairs(self.classes, match_label)  # wrong ones are told of at once
@@ -120,6 +119,21 @@ class MultiModalPredictor:
     def problem_type(self) -> str:
         """AutoGluon's name of it."""
         return self._problem.name
+
+    @property
+    def label(self) -> str | None:
+        """The column that says what is right."""
+        return self._roles.label
+
+    @property
+    def query(self) -> list[str] | None:
+        """The columns of queries."""
+        return self._roles.query
+
+    @property
+    def response(self) -> list[str] | None:
+        """The columns of responses."""
+        return self._roles.response
 
     @property
     def column_types(self) -> dict[str, str]:
@@ -155,6 +169,10 @@ class MultiModalPredictor:
         """Names for `model.clip.checkpoint_name`: AutoGluon's own checkpoints, then those of open_clip's zoo and the demo model."""
         own = {name for problem in PROBLEMS.values() for name in problem.checkpoints.values()}
         return [*sorted(own), *(listing.name for listing in weights.listings() if listing.supported)]
+
+    @property
+    def _embedder(self) -> Embedder:
+        return Embedder(self._encoder, self._settings, self._column_types, self._problem.kind, self._quiet)
 
     @property
     def _quiet(self) -> bool:
@@ -199,57 +217,14 @@ class MultiModalPredictor:
             TruncationWarning: a text is too long for the model.
         """
         given = columns.with_contents(columns.table(data), id_mappings)
-        rows, masks = self._embedded(given, self._side(given, signature))
-        result: tuple[Any, Any] = rows, masks
+        names = self._roles.side(given, signature) if self._problem.matching else self._roles.others(given)
+        result: tuple[Any, Any] = self._embedder.rows(given, names)
         if self._problem.matching:
-            result = self._only(rows, "data"), self._only(masks, "data")
+            result = embedding.only(result[0], "data"), embedding.only(result[1], "data")
         found, which = (
             arrays.converted(one, as_tensor=as_tensor, as_pandas=as_pandas, index=given.index) for one in result
         )
         return (found, which) if return_masks else found
-
-    def _side(self, given: Table, signature: Signature | None) -> list[str]:
-        """The names of the columns to embed: all, or those of the query or the response."""
-        every = [name for name in given.columns if name != self.label]
-        if signature not in {None, "query", "response"}:
-            raise UsageError(f"signature is {signature!r}: choose 'query' or 'response'")
-        sides = {side: names for side, names in (("query", self.query), ("response", self.response)) if names}
-        if not self._problem.matching or not sides or every in ([columns.LIST], [signature]):
-            return every
-        asked = [signature] if signature in sides else [*sides]
-        for side in asked:
-            if set(sides[side]) <= set(every):
-                return list(sides[side])
-        wanted = " or ".join(f"{side} {', '.join(sides[side])}" for side in asked)
-        raise UsageError(f"the data has the columns {', '.join(every)}, and not those of the {wanted}")
-
-    def _embedded(self, given: Table, names: Sequence[str]) -> Embedded:
-        chosen = [self._column(name, given.columns[name]) for name in names]
-        rows: dict[str, Rows] = {}
-        masks: dict[str, embedding.Mask] = {}
-        for column in chosen:
-            if column.kind == "image":
-                rows[column.name], masks[column.name] = embedding.image_rows(
-                    self._encoder, column, self._settings, quiet=self._quiet
-                )
-        if texts := sorted((column for column in chosen if column.kind == "text"), key=lambda column: column.name):
-            name = "_".join(column.name for column in texts)
-            rows[name] = embedding.text_rows(self._encoder, columns.texts(texts))
-            masks[name] = np.ones(len(given), np.float32)
-        return rows, masks
-
-    def _column(self, name: str, cells: Sequence[Any]) -> Column:
-        kind = self._problem.kind or self._column_types.get(name) or columns.kind_of(name, cells)
-        return Column(name, kind, cells)
-
-    @staticmethod
-    def _only(named: Mapping[str, Any], what: str) -> Any:
-        if len(named) != 1:
-            raise UsageError(
-                f"{what} has several kinds of embeddings, {', '.join(named)}: give one column, or say which by query=, "
-                "response= and signature="
-            )
-        return next(iter(named.values()))
 
     # Predictions --------------------------------------------------------------------------------------------------------
 
@@ -327,38 +302,22 @@ class MultiModalPredictor:
         candidates = columns.with_contents(columns.table(candidate_data), id_mappings)
         if not len(candidates):
             raise UsageError("candidate_data is empty: give at least one candidate")
-        sides = {"data": (given, "query"), "candidate_data": (candidates, "response")}
-        rows = [
-            self._only(self._embedded(side, self._of(side, which))[0], name) for name, (side, which) in sides.items()
-        ]
-        return np.asarray(rows[0] @ rows[1].T, np.float32)
-
-    def _of(self, side: Table, which: str) -> list[str]:
-        """The columns of one side of a comparison, which may be in either direction."""
-        wanted = getattr(self, which)
-        named = self._problem.matching and wanted and set(wanted) <= set(side.columns)
-        return list(wanted) if named else self._side(side, None)
+        asked = self._one(given, self._roles.others(given), "data")
+        offered = self._one(candidates, self._roles.others(candidates), "candidate_data")
+        return np.asarray(asked @ offered.T, np.float32)
 
     def _of_pairs(self, given: Table) -> Rows:
         """Cosines of the two sides of each row: (n,)."""
         if self._problem.matching:
-            names = [name for name in given.columns if name != self.label]
-            query, response = self.query, self.response
-            if not (query and response):
-                if len(names) != 2:  # noqa: PLR2004
-                    raise UsageError("say which columns make a pair: query= and response= when the predictor is made")
-                query, response = names[:1], names[1:]
-            lost = [name for name in (*query, *response) if name not in given.columns]
-            if lost:
-                raise UsageError(f"the data has no column {lost[0]!r}: it has {', '.join(names)}")
-            sides = [self._only(self._embedded(given, side)[0], "a side of the pairs") for side in (query, response)]
+            sides = [self._one(given, names, "a side of the pairs") for names in self._roles.pair(given)]
         else:
-            sides = list(self._embedded(given, self._side(given, None))[0].values())
-            if len(sides) != 2:  # noqa: PLR2004
-                raise UsageError(
-                    "there is nothing to compare with: give candidate_data, or pairs of a picture and a text"
-                )
+            sides = list(self._embedder.rows(given, self._roles.others(given))[0].values())
+        if len(sides) != 2:  # noqa: PLR2004
+            raise UsageError("there is nothing to compare with: give candidate_data, or pairs of a picture and a text")
         return np.asarray(np.einsum("nd,nd->n", *sides), np.float32)
+
+    def _one(self, given: Table, names: Sequence[str], what: str) -> Rows:
+        return embedding.only(self._embedder.rows(given, names)[0], what)
 
     def _shown(self, array: Any, given: Table, as_pandas: bool | None) -> Any:  # noqa: FBT001
         if not (given.index is not None if as_pandas is None else as_pandas):
@@ -484,10 +443,6 @@ class MultiModalPredictor:
 def _softmax(logits: Rows) -> Rows:
     chances = np.exp(logits - logits.max(1, keepdims=True))
     return np.asarray(chances / chances.sum(1, keepdims=True), np.float32)
-
-
-def _names(given: str | Sequence[str] | None) -> list[str] | None:
-    return [given] if isinstance(given, str) else None if given is None else list(given)
 
 
 def _column_types(given: Mapping[str, str] | None) -> dict[str, Any]:
