@@ -10,7 +10,7 @@ import numpy as np
 
 from glimpse import search
 from glimpse.automm import arrays
-from glimpse.automm.columns import pandas, table
+from glimpse.automm.columns import pandas
 from glimpse.errors import UsageError
 from glimpse.values import Rows
 
@@ -132,8 +132,7 @@ def _embeddings(
         return embeddings
     if matcher is None:
         raise UsageError(f"{side}_data has to be embedded: give a matcher, a MultiModalPredictor")
-    names = getattr(matcher, side) or [side]
-    found = matcher.extract_embedding(table(data, header=names[0]), id_mappings=id_mappings, signature=side)
+    found = matcher.extract_embedding(data, id_mappings=id_mappings, signature=side)
     if not isinstance(found, Mapping):
         return found
     if len(found) > 1:
