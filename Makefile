@@ -40,7 +40,7 @@ train: .venv/train  ## train the demo model anew and write its evaluation and pi
 	touch $@
 
 .venv/dev: .venv/installed
-	$(BIN)/pip install --quiet --disable-pip-version-check -e . "hypothesis>=6" "mypy>=1.15" "pandas>=2" "pyarrow>=15" "pytest>=8.3" "ruff>=0.11"
+	$(BIN)/pip install --quiet --disable-pip-version-check -e . "hypothesis>=6" "ipykernel>=6.29" "mypy>=1.15" "nbclient>=0.10" "pandas>=2" "pyarrow>=15" "pytest>=8.3" "ruff>=0.11"
 	touch $@
 
 .venv/bench: .venv/dev

@@ -32,11 +32,11 @@ class Ended(Exception):
 
 
 class Worker:
-    """A worker as the benchmark sees it; leaving the context ends the process."""
+    """A worker as the benchmark sees it, to be closed in the end."""
 
     def __init__(self, python: str, library: str, environment: Mapping[str, str]) -> None:
         """Start it. What it writes of its own accord is heard only where it fails."""
-        self._said = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115  (closed at exit)
+        self._said = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115  (close does it)
         self._process = subprocess.Popen(
             [python, __file__, library],
             stdin=subprocess.PIPE,
@@ -46,11 +46,9 @@ class Worker:
             env={**os.environ, **environment, "PYTHONSAFEPATH": "1"},  # none of our files is taken for one of theirs
         )
 
-    def __enter__(self) -> "Worker":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()  # it holds nothing that is worth a farewell
+    def close(self) -> None:
+        """End the process, which holds nothing that is worth a farewell."""
+        self._process.kill()
         self._process.wait()
         for file in (self._process.stdin, self._process.stdout, self._said):
             if file:

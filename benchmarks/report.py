@@ -30,6 +30,15 @@ that the tower reaches, counting the arithmetic of every token in every block.""
         "From a cold start",
         "Whole processes, from start to end, with files in the system's memory and the compiled tower on disk.",
     ),
+    "automm": (
+        "AutoGluon's face",
+        """`MultiModalPredictor` of glimpse.automm beside AutoGluon's own: the same calls, settings and files, each library in
+a process of its own with the threads that it chooses. Import is a whole process that does nothing else. One text and the
+pictures go through `extract_embedding`, everything loaded; `realtime=True` is AutoGluon's way without worker processes.
+Peak memory is that of a process that embeds the pictures and a text: glimpse's where it has to compile its towers, as the
+very first does, and where it finds them on disk, whose pages are counted. AutoGluon starts processes that share its memory;
+the largest one is counted, and no other.""",
+    ),
 }
 HEAD = """# Benchmarks
 
@@ -47,6 +56,12 @@ alone meanwhile):
 It prints what it finds, keeps it in `benchmarks/results/`, and makes this page from that. Each script says with
 `--help` what else it can: other sizes (`--model ViT-L-14`), your own pictures (`--pictures FOLDER`), more rounds. Checkpoints
 and pictures are kept in `~/.cache/glimpse-bench`, or where `GLIMPSE_BENCH` says.
+
+AutoGluon takes an environment of its own (6 GB), so `make bench` leaves it out:
+
+    python -m venv ag && ag/bin/pip install "autogluon.multimodal==1.6.3" "setuptools<81"
+    .venv/bin/python benchmarks/automm.py --autogluon ag/bin/python
+    .venv/bin/python benchmarks/report.py
 """
 
 

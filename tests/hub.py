@@ -95,9 +95,10 @@ def commit_of(repository: str, revision: str) -> str:
 
 def etag_of(path: Path) -> str:
     """SHA-256 of a large file, git's SHA-1 of a small one."""
-    data = path.read_bytes()
     if path.name.endswith(LARGE):
-        return hashlib.sha256(data).hexdigest()
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    data = path.read_bytes()
     return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
 
 
@@ -174,9 +175,9 @@ class _Handler(BaseHTTPRequestHandler):
         found = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
         start = int(found[1]) if found else 0
         ranged = {"Content-Range": f"bytes {start}-{len(data) - 1}/{len(data)}"} if found else {}
-        self._send(206 if found else 200, data[start:], {"ETag": f'"{etag_of(folder / name)}"'} | ranged)
+        self._send(206 if found else 200, memoryview(data)[start:], {"ETag": f'"{etag_of(folder / name)}"'} | ranged)
 
-    def _send(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
+    def _send(self, status: int, body: bytes | memoryview, headers: Mapping[str, str]) -> None:
         self.send_response(status)
         for key, value in ({"Content-Length": str(len(body))} | dict(headers)).items():
             self.send_header(key, value)

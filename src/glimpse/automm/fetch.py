@@ -7,8 +7,10 @@ there (RFC 9110, §13.1.5: If-Range).
 
 import contextlib
 import errno
+import glob
 import hashlib
 import http.client
+import itertools
 import os
 import re
 import ssl
@@ -26,7 +28,7 @@ from urllib.parse import quote, unquote, urlsplit
 from glimpse import terminal
 from glimpse.errors import DownloadError, UsageError
 
-CHUNK = 1 << 20
+CHUNK = 1 << 16
 TIMEOUT = 30.0  # seconds without a byte
 WAIT = 0.5  # seconds before the second attempt, twice as long before each that follows
 LONGEST_WAIT = 10.0
@@ -53,21 +55,26 @@ def download(
         verify_ssl: check the server's certificate.
 
     Returns:
-        The path of the file. Under that name there is only ever the whole file.
+        The path of the file. Under that name there is only ever the whole file; where a download fails, the one before it.
 
     Raises:
-        DownloadError: the server refused, could not be reached, broke off too often, or sent something else.
-        UsageError: an address or a path that cannot be right.
+        DownloadError: the server refused, could not be reached, broke off too often, or sent something else; or the file
+            cannot be written.
+        UsageError: an argument that cannot be right.
     """
+    url = url.strip()
     host = _host(url)
     if retries < 0:
         raise UsageError(f"retries is {retries}: give a number from 0")
-    if not verify_ssl:
-        warnings.warn(f"the certificate of {host} is not checked (verify_ssl=False)", stacklevel=2)
-    target = _target(url, path)
-    if not target.exists() or overwrite or (sha1_hash and _sha1(target) != sha1_hash.lower()):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _fetch(_Source(url, _opener(verify=verify_ssl)), target, sha1_hash, retries)
+    if sha1_hash and not re.fullmatch(r"[0-9a-fA-F]{40}", sha1_hash):
+        raise UsageError(f"{sha1_hash!r} is no SHA-1: give its 40 hexadecimal digits")
+    with _on_disk(path or "the working folder"):
+        target = _target(url, path)
+        if overwrite or not target.exists() or (sha1_hash and _sha1(target) != sha1_hash.lower()):
+            if not verify_ssl:
+                warnings.warn(f"the certificate of {host} is not checked (verify_ssl=False)", stacklevel=2)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _fetch(_Source(url, _opener(verify=verify_ssl)), target, sha1_hash, retries)
     return str(target)
 
 
@@ -79,22 +86,31 @@ def _host(url: str) -> str:
     """
     try:
         parts = urlsplit(url)
+        host = parts.hostname if parts.scheme in {"http", "https"} and parts.port != 0 else None
     except ValueError:
-        parts = urlsplit("")
-    if parts.scheme.lower() not in {"http", "https"} or not parts.hostname:
+        host = None
+    if not host or re.search(r"[\x00-\x1f\x7f]", url):
         raise UsageError(f"{url!r} is no http or https address: check it")
-    return parts.hostname
+    if "@" in parts.netloc:
+        raise UsageError(f"the address on {host} names a user, and none is ever sent: fetch it by other means")
+    return host
 
 
 def _target(url: str, path: str | os.PathLike[str] | None) -> Path:
     # os.path's, because Path's raises where there is no such user.
-    given = None if path is None else Path(os.path.expanduser(path))  # noqa: PTH111
-    if given is not None and not given.is_dir():
-        return given
-    name = Path(unquote(urlsplit(url).path)).name
-    if not name or "\0" in name or "\\" in name:
-        raise UsageError(f"{url} does not end in a file's name: give a path")
-    return (given or Path()) / name
+    given = Path(os.path.expanduser(path or ""))  # noqa: PTH111
+    target = given / _name(url) if given.is_dir() else given
+    if "\0" in str(target) or (target.exists() and not target.is_file()):
+        raise UsageError(f"{str(target)!r} is no path of a file: give another")
+    return target
+
+
+def _name(url: str) -> str:
+    """What an address ends in, as the name of a file and of nothing else."""
+    name = unquote(urlsplit(url).path).rpartition("/")[2]
+    if name in {"", ".", ".."} or "\\" in name:
+        raise UsageError(f"{url} does not end in a file's name: give a path that does")
+    return name
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,23 +121,36 @@ class _Source:
     opener: urllib.request.OpenerDirector
 
     def open(self, headers: Mapping[str, str]) -> Any:
-        address = quote(self.url, safe="%/:=&?~#+!$,;'@()*[]")  # addresses are often given with spaces and umlauts
-        request = urllib.request.Request(address, headers={"Accept-Encoding": "identity", **headers})  # noqa: S310
-        return self.opener.open(request, timeout=TIMEOUT)
+        with _on_the_web(self.url):
+            address = quote(self.url, safe="%/:=&?~#+!$,;'@()*[]")  # addresses are often given with spaces and umlauts
+            always = {"Accept-Encoding": "identity", "User-Agent": "glimpse"}
+            request = urllib.request.Request(address, headers=always | dict(headers))  # noqa: S310
+            return self.opener.open(request, timeout=TIMEOUT)
 
-
-class _BrokeOff(Exception):
-    """The connection ended before the file did, or something that may be over in a moment."""
+    def chunks(self, response: Any) -> Iterator[bytes]:
+        """What arrives, as it arrives: read() would keep it back till a whole chunk is there, and lose it on a break."""
+        with _on_the_web(self.url):
+            while chunk := response.read1(CHUNK):
+                yield chunk
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
     """Redirects that stay on the web, and on HTTPS where they began there."""
 
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
-        to = urlsplit(newurl).scheme.lower()
+        to = urlsplit(newurl).scheme
         if to not in {"http", "https"} or (urlsplit(req.full_url).scheme == "https" and to == "http"):
-            raise DownloadError(f"{req.full_url} redirects to {newurl}, which is not safe to follow")
+            raise DownloadError(f"{req.full_url} redirects to {newurl}, which is not safe to follow: check the address")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+    def http_error_302(self, req: Any, fp: Any, code: int, msg: str, headers: Any) -> Any:
+        try:
+            return super().http_error_302(req, fp, code, msg, headers)
+        except Exception:
+            fp.close()  # which the standard library leaves open where a redirect leads nowhere
+            raise
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
 
 
 def _opener(*, verify: bool) -> urllib.request.OpenerDirector:
@@ -136,58 +165,65 @@ def _opener(*, verify: bool) -> urllib.request.OpenerDirector:
 
 
 def _fetch(source: _Source, target: Path, sha1_hash: str | None, retries: int) -> None:
-    part = _Part(target)
+    part = _Part(source.url, target)
     try:
-        with _explained(source.url, target), terminal.byte_progress(target.name) as update:
+        with terminal.byte_progress(target.name) as update:
             _attempts(source, part, retries, update)
-            if sha1_hash and (found := _sha1(part.path)) != sha1_hash.lower():
-                part.forget()
-                raise DownloadError(f"{source.url} arrived with SHA-1 {found} instead of {sha1_hash}: nothing was kept")
-            part.path.replace(target)
+        if sha1_hash and (found := _sha1(part.path)) != sha1_hash.lower():
+            part.forget()
+            raise DownloadError(
+                f"{source.url} arrived with SHA-1 {found} instead of {sha1_hash}: check the address and the hash"
+            )
+        part.finish()
     finally:
         part.leave()
 
 
 def _attempts(source: _Source, part: "_Part", retries: int, update: Callable[[int, int | None], None]) -> None:
-    for left in range(retries, -1, -1):
+    for failed in itertools.count():
         try:
-            return _attempt(source, part, update)
+            _attempt(source, part, update)
+            return
         except _BrokeOff as error:
-            if not left:
-                raise DownloadError(f"{source.url} {error}, {retries + 1} times: try again later") from error
-            time.sleep(min(LONGEST_WAIT, WAIT * 2 ** (retries - left)))
-    raise AssertionError("the loop ends by returning or raising")
+            if isinstance(error, _Mismatch):
+                part.forget()
+            if failed == retries:
+                times = f", {retries + 1} times" if retries else ""
+                raise DownloadError(f"{source.url} {error}{times}: try again later") from error
+        time.sleep(min(LONGEST_WAIT, WAIT * 2 ** min(failed, 10)))
 
 
 def _attempt(source: _Source, part: "_Part", update: Callable[[int, int | None], None]) -> None:
     """Fetch what is missing; raises where it is still not all there."""
-    with _temporary(part), source.open(part.wanted()) as response:
+    with source.open(part.wanted()) as response:
         if not part.can_resume(response):
-            return _take(response, part, update)
+            return _take(source, response, part, update)
     part.claim()  # what an earlier call has left: asked for again, from where it ends
     return _attempt(source, part, update)
 
 
-def _take(response: Any, part: "_Part", update: Callable[[int, int | None], None]) -> None:
-    if response.headers.get("Content-Encoding", "identity") != "identity":
-        raise DownloadError(f"{response.url} is sent compressed, which was not asked for: fetch it by other means")
+def _take(source: _Source, response: Any, part: "_Part", update: Callable[[int, int | None], None]) -> None:
     total = part.begin(response)
     with part.path.open("ab") as file:
-        while chunk := response.read(CHUNK):
+        for chunk in source.chunks(response):
             file.write(chunk)
             update(file.tell(), total)
     if total is not None and part.size < total:
         raise _BrokeOff("broke off")
+    if total is not None and part.size > total:
+        raise _Mismatch("sent more than it said")
 
 
 class _Part:
     """What has arrived of a file, under a name of this call's own, and which version of it that is."""
 
-    def __init__(self, target: Path) -> None:
+    def __init__(self, url: str, target: Path) -> None:
+        self.url = url
         self.target = target
         self.path = target.with_name(f".{target.name}.{os.getpid()}-{threading.get_ident()}.part")
         self.validator = ""  # a strong ETag, by which the server knows the version again
-        self.path.unlink(missing_ok=True)
+        self.in_vain = False  # the server was asked for the rest of what it still had, and sent all of it
+        self.forget()
 
     @property
     def size(self) -> int:
@@ -196,58 +232,79 @@ class _Part:
     @property
     def left_over(self) -> Path:
         """Where a call that gives up leaves what it has of this version."""
-        version = hashlib.sha1(self.validator.encode(), usedforsecurity=False).hexdigest()[:12]
+        version = hashlib.sha1(f"{self.url}\n{self.validator}".encode(), usedforsecurity=False).hexdigest()[:12]
         return self.target.with_name(f".{self.target.name}.{version}.part")
 
     def wanted(self) -> dict[str, str]:
-        """The headers that ask for what is missing."""
-        if self.size and self.validator:
+        """The headers that ask for what is missing; none where it must be everything."""
+        if self.size and self.validator and not self.in_vain:
             return {"Range": f"bytes={self.size}-", "If-Range": self.validator}
         return {}
 
     def can_resume(self, response: Any) -> bool:
         """Whether an earlier call has left a part of what the server is about to send whole."""
-        self.validator = self.validator or _validator(response)
-        return (
-            response.status == http.HTTPStatus.OK and not self.size and bool(self.validator) and self.left_over.exists()
-        )
+        if self.size:
+            return False
+        self.validator = _validator(response)
+        return response.status == http.HTTPStatus.OK and bool(self.validator) and self.left_over.exists()
 
     def claim(self) -> None:
         """Take over what was left; of two calls at once, one gets it, and the other starts over."""
-        try:
+        with contextlib.suppress(FileNotFoundError):
             self.left_over.replace(self.path)
-        except FileNotFoundError:
-            self.path.touch()
 
     def begin(self, response: Any) -> int | None:
         """Make ready for the body: keep what there is if it goes on there, else start over. Returns the whole length."""
-        whole = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))
-        goes_on = response.status == http.HTTPStatus.PARTIAL_CONTENT and whole and int(whole[1]) == self.size
-        if response.status == http.HTTPStatus.PARTIAL_CONTENT and not (
-            goes_on and _validator(response) in {"", self.validator}
-        ):
-            self.forget()
-            raise _BrokeOff("sent another part than was asked for")
-        if whole and goes_on:
-            return int(whole[2])
+        if response.headers.get("Content-Encoding", "").lower() not in {"", "identity"}:
+            raise DownloadError(f"{self.url} is sent compressed, which was not asked for: fetch it by other means")
+        if response.status == http.HTTPStatus.PARTIAL_CONTENT:
+            return self._go_on(response)
+        if response.status != http.HTTPStatus.OK:
+            raise DownloadError(f"{self.url} answered {response.status} instead of a file: check the address")
+        self.in_vain = self.in_vain or (bool(self.wanted()) and _validator(response) == self.validator)
         self.forget()
         self.validator = _validator(response)
-        length = response.headers.get("Content-Length", "")
-        return int(length) if length.isdecimal() else None
+        return self._length(response)
+
+    def _go_on(self, response: Any) -> int:
+        place = re.fullmatch(r"bytes (\d{1,18})-\d+/(\d{1,18})", response.headers.get("Content-Range", ""))
+        same = response.headers.get("ETag", self.validator) == self.validator
+        if not place or int(place[1]) != self.size or not same:
+            raise _Mismatch("sent another part than was asked for")
+        return int(place[2])
+
+    def _length(self, response: Any) -> int | None:
+        length = None if response.chunked else response.headers.get("Content-Length")
+        if length is not None and not re.fullmatch(r"\d{1,18}", length):
+            raise DownloadError(f"{self.url} is sent with the length {length!r}: fetch it by other means")
+        return None if length is None else int(length)
 
     def forget(self) -> None:
         self.path.unlink(missing_ok=True)
 
+    def finish(self) -> None:
+        """It is all there."""
+        self.path.replace(self.target)
+        self._clear()
+
     def leave(self) -> None:
         """Keep what another call could go on with; of what cannot be known again, nothing."""
-        if self.size and self.validator:
+        if self.wanted():
+            self._clear()
             self.path.replace(self.left_over)
         self.forget()
 
+    def _clear(self) -> None:
+        """Remove what earlier calls have left."""
+        for path in self.target.parent.glob(f".{glob.escape(self.target.name)}.{'[0-9a-f]' * 12}.part"):
+            path.unlink(missing_ok=True)
+
 
 def _validator(response: Any) -> str:
+    """The version's name, where it is a strong one and the server gives parts."""
     tag = str(response.headers.get("ETag", ""))
-    return "" if tag.startswith("W/") else tag
+    is_strong = re.fullmatch(r'"[!#-~\x80-\xff]*"', tag) and response.headers.get("Accept-Ranges") != "none"
+    return tag if is_strong else ""
 
 
 def _sha1(path: Path) -> str:
@@ -258,38 +315,52 @@ def _sha1(path: Path) -> str:
 # What goes wrong --------------------------------------------------------------------------------------------------------
 
 
+class _BrokeOff(Exception):
+    """The connection ended before the file did, or something that may be over in a moment."""
+
+
+class _Mismatch(_BrokeOff):
+    """What has arrived is no part of what the server has: to begin anew."""
+
+
 @contextlib.contextmanager
-def _temporary(part: _Part) -> Iterator[None]:
-    """Name what may be over in a moment."""
+def _on_the_web(url: str) -> Iterator[None]:
+    """Tell what may be over in a moment from what is final."""
     try:
         yield
     except urllib.error.HTTPError as error:
         error.close()
-        if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            part.forget()
-        elif error.code not in _TRY_AGAIN:
-            raise
-        raise _BrokeOff(f"answered {error.code}") from error
+        raise _refusal(url, error.code) from None
     except urllib.error.URLError as error:
         if isinstance(error.reason, ssl.SSLCertVerificationError):
-            raise
+            raise DownloadError(
+                f"the certificate of {url} is not to be trusted: check the address, or set verify_ssl=False if you know the server"
+            ) from None
         raise _BrokeOff("cannot be reached") from error
-    except (http.client.HTTPException, TimeoutError, ConnectionError, ssl.SSLError) as error:
+    except (http.client.InvalidURL, ValueError, OverflowError):
+        raise DownloadError(f"{url} is, or redirects to, what is no address: check it") from None
+    except (OSError, http.client.HTTPException) as error:
         raise _BrokeOff("broke off") from error
 
 
+def _refusal(url: str, code: int) -> Exception:
+    if code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+        return _Mismatch(f"answered {code}")
+    if code in _TRY_AGAIN:
+        return _BrokeOff(f"answered {code}")
+    if http.HTTPStatus.MULTIPLE_CHOICES <= code < http.HTTPStatus.BAD_REQUEST:
+        return DownloadError(f"{url} redirects in a circle, or to what is no web address: check the address")
+    return DownloadError(
+        f"{url} answered {code} {http.client.responses.get(code, '')}".rstrip() + ": check the address"
+    )
+
+
 @contextlib.contextmanager
-def _explained(url: str, target: Path) -> Iterator[None]:
-    """Turn what is final into one sentence."""
+def _on_disk(where: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn what goes wrong on this side into one sentence."""
     try:
         yield
-    except urllib.error.HTTPError as error:
-        raise DownloadError(f"{url} answered {error.code} {error.reason}: check the address") from None
-    except urllib.error.URLError:
-        raise DownloadError(
-            f"the certificate of {url} is not to be trusted: check the address, or set verify_ssl=False if you know the server"
-        ) from None
     except OSError as error:
         full = error.errno in {errno.ENOSPC, errno.EDQUOT}
         why = "the disk is full: make room" if full else f"{error.strerror or error}: check the path"
-        raise DownloadError(f"{target} cannot be written, {why}") from None
+        raise DownloadError(f"{os.fspath(where)} cannot be written, {why}") from None
