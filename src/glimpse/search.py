@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from glimpse.values import Hit, Rows
 
-QUERIES = 128  # that are multiplied with a block at a time
 NOWHERE = -1
 
 
@@ -28,32 +27,30 @@ def nearest(query: NDArray[np.float32], keys: Sequence[str], rows: Rows, k: int)
     return sorted(hits, key=lambda hit: (-hit.score, hit.key))[:k]
 
 
-def top(queries: Rows, blocks: Iterable[Rows], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The k rows with the largest products for each of many queries, best first, equal ones in the order of their rows.
+def top(blocks: Iterable[NDArray[np.float32]], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The k largest of each row of scores, which come some columns at a time; largest first, equal ones in their order.
 
     Args:
-        queries: float32 (q, dim).
-        blocks: the rows, float32 (b, dim) at a time; each block is taken once.
-        k: how many.
+        blocks: scores of the same q queries against more and more rows: float32 (q, b), one block at least.
+        k: how many, from 1.
 
     Returns:
-        Places of rows, int64 (q, k), and their products, float32 (q, k). Rows and queries that hold NaN are never found and
-        find nothing: where a query has fewer than k rows, the places that are left are -1, their products -inf.
+        Places of rows, int64 (q, k), and their scores, float32 (q, k). A NaN is never found: where fewer than k are, the places
+        that are left are -1, their scores -inf.
     """
-    places = np.full((len(queries), k), NOWHERE, np.int64)
-    scores = np.full((len(queries), k), -np.inf, np.float32)
     before = 0
     for block in blocks:
-        for first in range(0, len(queries) if k > 0 else 0, QUERIES):
-            products = queries[first : first + QUERIES] @ block.T  # (up to QUERIES, b)
-            for row, found in enumerate(products, first):
-                _merge(places[row], scores[row], found, before)
-        before += len(block)
+        if not before:
+            places = np.full((len(block), k), NOWHERE, np.int64)
+            scores = np.full((len(block), k), -np.inf, np.float32)
+        for row, found in enumerate(block):
+            _merge(places[row], scores[row], found, before)
+        before += block.shape[1]
     return places, scores
 
 
 def _merge(places: NDArray[np.int64], scores: NDArray[np.float32], found: NDArray[np.float32], before: int) -> None:
-    """Let those of a block's products that are better into the k best so far, in place."""
+    """Let those of a block's scores that are better into the k best so far, in place."""
     better = np.flatnonzero(found > scores[-1])
     if not len(better):
         return

@@ -126,7 +126,7 @@ def test_the_name_is_what_the_address_ends_in(web, out, path, name):
 
 
 @pytest.mark.parametrize(
-    "path", ["", "/", "/folder/", "/folder/?name=x", "/..", "/.", "/a/%2E%2E", "/a/..%2F", "/a%5Cb", "/a%00b"]
+    "path", ["", "/", "/folder/", "/folder/?name=x", "/..", "/.", "/a/%2E%2E", "/a/..%2F", "/a%5Cb", "/a%00b", "/a%0Ab"]
 )
 def test_an_address_that_ends_in_no_name_needs_a_path(web, out, path):
     with pytest.raises(UsageError, match="give a"):
@@ -505,7 +505,19 @@ def test_retries_are_counted_and_wait_longer_each_time(web, out, monkeypatch):
 @pytest.mark.parametrize(
     "url",
     [
-        *("cat.jpg", "/cat.jpg", "", "http://", "http:///cat.jpg", "https:cat.jpg", "http://[", "http://[::1"),
+        *(
+            None,
+            Path("cat.jpg"),
+            b"http://host/x",
+            "cat.jpg",
+            "/cat.jpg",
+            "",
+            "http://",
+            "http:///cat.jpg",
+            "https:cat.jpg",
+            "http://[",
+            "http://[::1",
+        ),
         *("s3://bucket/cat.jpg", "file:///etc/passwd", "ftp://host/cat.jpg", "data:,x", "http://host:port/cat.jpg"),
         *("http://host:99999/cat.jpg", "http://host:0/cat.jpg", "http://host:-1/cat.jpg"),
         *("http://me:secret@127.0.0.1/cat.jpg", "http://a\nb/cat.jpg", "http://host/\0", "http://host/\x7f"),

@@ -1,8 +1,8 @@
 """An address → a file that is there whole or not at all, over connections that break. Knows only HTTP.
 
 The standard library's client, because none of the usual ones goes on where a broken download stopped. What has arrived when
-it gives up is kept under a hidden name that says which version of which address it is part of, and the next call goes on from
-there (RFC 9110, §13.1.5: If-Range).
+it gives up is kept, where the server can send the rest, under a hidden name that says which version of which address it is
+part of, and the next call goes on from there (RFC 9110, §13.1.5: If-Range).
 """
 
 import contextlib
@@ -62,7 +62,7 @@ def download(
             cannot be written.
         UsageError: an argument that cannot be right.
     """
-    url = url.strip()
+    url = str(url).strip()
     host = _host(url)
     if retries < 0:
         raise UsageError(f"retries is {retries}: give a number from 0")
@@ -108,7 +108,7 @@ def _target(url: str, path: str | os.PathLike[str] | None) -> Path:
 def _name(url: str) -> str:
     """What an address ends in, as the name of a file and of nothing else."""
     name = unquote(urlsplit(url).path).rpartition("/")[2]
-    if name in {"", ".", ".."} or "\\" in name:
+    if name in {"", ".."} or Path(name).name != name or re.search(r"[\x00-\x1f\x7f\\]", name):
         raise UsageError(f"{url} does not end in a file's name: give a path that does")
     return name
 
@@ -274,10 +274,12 @@ class _Part:
         return int(place[2])
 
     def _length(self, response: Any) -> int | None:
-        length = None if response.chunked else response.headers.get("Content-Length")
-        if length is not None and not re.fullmatch(r"\d{1,18}", length):
-            raise DownloadError(f"{self.url} is sent with the length {length!r}: fetch it by other means")
-        return None if length is None else int(length)
+        length = response.headers.get("Content-Length")
+        if length is None or response.chunked:
+            return None
+        if not re.fullmatch(r"\d{1,18}", length):
+            raise DownloadError(f"{self.url} is sent with the length {length[:20]!r}: fetch it by other means")
+        return int(length)
 
     def forget(self) -> None:
         self.path.unlink(missing_ok=True)

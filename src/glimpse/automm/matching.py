@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from glimpse import search
 from glimpse.automm import arrays
@@ -17,7 +18,8 @@ from glimpse.values import Rows
 if TYPE_CHECKING:
     from glimpse.automm.predictor import MultiModalPredictor
 
-BLOCK = 65_536  # responses whose similarities to 128 queries are in memory together: 32 MB
+QUERIES = 1024  # that are compared with the responses at a time
+BLOCK = 1 << 23  # similarities that are in memory together: 32 MB
 LABEL = "relevance"
 
 
@@ -46,7 +48,7 @@ def semantic_search(
     response_data: Any = None,
     query_embeddings: Any = None,
     response_embeddings: Any = None,
-    query_chunk_size: int = search.QUERIES,  # noqa: ARG001  (AutoGluon's; memory is bounded without it)
+    query_chunk_size: int = QUERIES,
     response_chunk_size: int = BLOCK,
     top_k: int = 10,
     id_mappings: Mapping[str, Any] | None = None,
@@ -60,8 +62,8 @@ def semantic_search(
         response_data: what is searched; or `response_embeddings`.
         query_embeddings: float32 (n, dim).
         response_embeddings: float32 (m, dim).
-        query_chunk_size: taken for AutoGluon's sake; it changes nothing.
-        response_chunk_size: how many responses are compared at a time.
+        query_chunk_size: how many queries are compared at a time, at most.
+        response_chunk_size: how many responses they are compared with at a time, at most.
         top_k: how many responses are wanted; fewer come back where there are fewer.
         id_mappings: column → {identifier: content}, where the data has identifiers.
         similarity_type: "cosine" or "dot_prod".
@@ -73,13 +75,30 @@ def semantic_search(
     Raises:
         UsageError: a side is there twice or not at all, or the widths differ.
     """
-    if top_k < 1 or response_chunk_size < 1:
-        raise UsageError(f"top_k is {top_k} and response_chunk_size {response_chunk_size}: give numbers from 1")
+    if min(top_k, query_chunk_size, response_chunk_size) < 1:
+        raise UsageError("top_k, query_chunk_size and response_chunk_size are numbers from 1")
     asked = _embeddings(matcher, "query", query_data, query_embeddings, id_mappings)
     offered = _embeddings(matcher, "response", response_data, response_embeddings, id_mappings)
     queries, responses = _fitting(asked, "query_embeddings", offered, "response_embeddings")
-    blocks = _blocks(responses, similarity_type, response_chunk_size)
-    places, scores = search.top(_measured(queries, similarity_type), blocks, min(top_k, max(1, len(responses))))
+    queries, lengths = _measured(queries, similarity_type), _lengths(responses, similarity_type)
+    found: list[list[dict[str, Any]]] = []
+    for start in range(0, len(queries), query_chunk_size):
+        some = queries[start : start + query_chunk_size]
+        blocks = _similarities(some, responses, lengths, min(response_chunk_size, max(1, BLOCK // len(some))))
+        found += _hits(*search.top(blocks, min(top_k, max(1, len(responses)))))
+    return found
+
+
+def _similarities(queries: Rows, responses: Rows, lengths: Rows, size: int) -> Iterator[Rows]:
+    """Similarities of queries to more and more responses: (q, size) at a time."""
+    for start in range(0, max(1, len(responses)), size):
+        part = slice(start, start + size)
+        products = queries @ responses[part].T
+        products /= lengths[part]
+        yield products
+
+
+def _hits(places: NDArray[np.int64], scores: Rows) -> list[list[dict[str, Any]]]:
     return [
         [{"response_id": place, "score": score} for place, score in zip(*pair, strict=True) if place != search.NOWHERE]
         for pair in zip(places.tolist(), scores.tolist(), strict=True)
@@ -148,14 +167,14 @@ def _fitting(a: Any, name: str, b: Any, other: str) -> tuple[Rows, Rows]:
 
 
 def _measured(rows: Rows, similarity_type: str) -> Rows:
+    """Rows of unit length for cosines, as they are for products."""
+    return np.asarray(rows / _lengths(rows, similarity_type)[:, None], np.float32)
+
+
+def _lengths(rows: Rows, similarity_type: str) -> Rows:
+    """What products are to be divided by: (n,)."""
     if similarity_type not in {"cosine", "dot_prod"}:
         raise UsageError(f"similarity_type is {similarity_type!r}: choose 'cosine' or 'dot_prod'")
     if similarity_type == "dot_prod":
-        return rows
-    lengths = np.sqrt(np.einsum("nd,nd->n", rows, rows))[:, None]
-    return np.asarray(rows / np.maximum(lengths, 1e-12), np.float32)
-
-
-def _blocks(responses: Rows, similarity_type: str, size: int) -> Iterator[Rows]:
-    for start in range(0, len(responses), min(size, BLOCK)):
-        yield _measured(responses[start : start + min(size, BLOCK)], similarity_type)
+        return np.ones(len(rows), np.float32)
+    return np.asarray(np.maximum(np.sqrt(np.einsum("nd,nd->n", rows, rows)), 1e-12), np.float32)
