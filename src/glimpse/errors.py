@@ -8,7 +8,7 @@
     │   ├── ModelNotFound            no such name, folder or repository
     │   ├── ModelUnsupported         known, but its towers are not written yet
     │   ├── CheckpointError          files are there, but broken, unsafe or incomplete
-    │   └── DownloadError            the hub could not be reached, refused, or broke off
+    │   └── DownloadError            a hub or server could not be reached, refused, or broke off
     ├── CollectionError              a collection file cannot be used
     │   ├── NotACollection           the file is corrupt or something else
     │   ├── ModelMismatch            it was made by another model
@@ -79,7 +79,7 @@ class CheckpointError(ModelError):
 
 
 class DownloadError(ModelError):
-    """The hub could not be reached, refused, or broke off."""
+    """A hub or server could not be reached, refused, or broke off."""
 
 
 class CollectionError(GlimpseError):

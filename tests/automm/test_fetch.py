@@ -11,6 +11,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -129,7 +130,7 @@ def test_the_name_is_what_the_address_ends_in(web, out, path, name):
     "path", ["", "/", "/folder/", "/folder/?name=x", "/..", "/.", "/a/%2E%2E", "/a/..%2F", "/a%5Cb", "/a%00b", "/a%0Ab"]
 )
 def test_an_address_that_ends_in_no_name_needs_a_path(web, out, path):
-    with pytest.raises(UsageError, match="give a"):
+    with pytest.raises(UsageError, match="does not end in a file's name: give a path"):
         download(web.at(path), out)
     assert (names(out), names(out.parent), web.requests) == ([], ["out"], [])
     assert Path(download(web.has(path, DATA), out / "named")).read_bytes() == DATA
@@ -210,12 +211,14 @@ def test_a_connection_that_is_reset(web, out):
 
 def test_of_a_connection_that_stalls_no_byte_is_lost(web, out, monkeypatch):
     monkeypatch.setattr(fetch, "TIMEOUT", 0.2)
+    start = time.monotonic()
     url = web.has("/cat.jpg", DATA)
     web.first(Fault(cut=100_000, then="stall"), Fault(b"HTTP/1.1 200", then="stall"))
     assert Path(download(url, out)).read_bytes() == DATA
     assert web.ranges() == [None, "bytes=100000-", "bytes=100000-"]
     web.always(itertools.repeat(Fault(b"", then="stall")))
     refused(url, out / "x", "broke off, 2 times: try again later", retries=1)
+    assert time.monotonic() - start < 20, "a stall is over when we say so; this server's would last 30 seconds"
 
 
 def test_the_next_call_goes_on_where_the_last_one_gave_up(web, out):
@@ -293,6 +296,22 @@ def test_two_versions_are_never_mixed(web, out, etag, between):
     assert names(out) == ["cat.jpg"]
 
 
+def test_a_version_that_came_in_between_is_gone_on_with(web, out):
+    url = web.has("/cat.jpg", DATA)
+
+    def faults():
+        yield Fault(cut=100_000)
+        web.has("/cat.jpg", OTHER, '"two"')
+        yield Fault(cut=50_000)
+
+    web.always(faults())
+    assert Path(download(url, out)).read_bytes() == OTHER
+    assert [(request.range, request.if_range) for request in web.requests[1:]] == [
+        ("bytes=100000-", '"one"'),
+        ("bytes=50000-", '"two"'),
+    ]
+
+
 @pytest.mark.parametrize("etag", ['"two"', ""])
 def test_what_is_left_of_an_old_version_goes(web, out, etag):
     url = web.has("/cat.jpg", DATA)
@@ -310,12 +329,13 @@ def test_what_is_left_of_an_old_version_goes(web, out, etag):
 
 
 def test_only_what_is_ours_is_cleared_away(web, out):
-    others = [".cat.jpg.part", ".cat.jpg.12-34.part", ".dog.jpg.0123456789ab.part", "cat.jpg.0123456789ab.part"]
+    version = "0123456789ab"
+    others = [".cat[1].jpg.part", ".cat[1].jpg.12-34.part", f".cat1.jpg.{version}.part", f"cat[1].jpg.{version}.part"]
     for name in others:
         (out / name).write_bytes(b"other")
-    (out / ".cat.jpg.0123456789ab.part").write_bytes(b"of an old version")
-    download(web.has("/cat.jpg", DATA), out)
-    assert names(out) == sorted([*others, "cat.jpg"])
+    (out / f".cat[1].jpg.{version}.part").write_bytes(b"of an old version")
+    download(web.has("/cat[1].jpg", DATA), out)
+    assert names(out) == sorted([*others, "cat[1].jpg"])
 
 
 def test_a_part_that_is_longer_than_the_file_is_thrown_away(web, out):
@@ -592,8 +612,9 @@ def test_a_range_goes_along_with_a_redirect(web, out):
         *("http://a..b/", "http://a b/", "http://\x7f/", "http://", "/again"),
     ],
 )
-def test_redirects_that_lead_nowhere_are_refused_at_once(web, out, place):
-    web.always(itertools.repeat(to(place)))
+@pytest.mark.parametrize("status", [301, 302, 308])
+def test_redirects_that_lead_nowhere_are_refused_at_once(web, out, place, status):
+    web.always(itertools.repeat(to(place, status)))
     refused(web.at("/again"), out / "x", "redirects ", "check ")
     assert names(out) == []
     assert len(web.requests) == (5 if place in {"/again", "http://"} else 1)

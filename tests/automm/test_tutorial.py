@@ -1,5 +1,6 @@
 """The tutorial runs as it is written, its notebook is what it says, and so is AutoGluon's own text with the default model."""
 
+import base64
 import json
 import os
 import re
@@ -64,7 +65,9 @@ def test_the_notebook_is_the_page_and_has_run():
     outputs = [output for cell in code for output in cell["outputs"]]
     assert {output["output_type"] for output in outputs} == {"stream", "display_data"}
     assert {output.get("name", "stdout") for output in outputs} == {"stdout"}  # no warning, no trouble
-    assert sum("image/jpeg" in output.get("data", {}) for output in outputs) == 2
+    shown = [output["data"]["image/jpeg"] for output in outputs if "image/jpeg" in output.get("data", {})]
+    names = ("horse-and-carriage.jpg", "airplane-over-car.jpg")
+    assert [base64.b64decode(data) for data in shown] == [(PICTURES / name).read_bytes() for name in names]
     assert not re.search(r"/(?:home|tmp|root|work)/", json.dumps(outputs))
 
 

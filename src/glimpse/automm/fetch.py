@@ -246,7 +246,7 @@ class _Part:
         if self.size:
             return False
         self.validator = _validator(response)
-        return response.status == http.HTTPStatus.OK and bool(self.validator) and self.left_over.exists()
+        return self.left_over.exists()
 
     def claim(self) -> None:
         """Take over what was left; of two calls at once, one gets it, and the other starts over."""
@@ -339,7 +339,7 @@ def _on_the_web(url: str) -> Iterator[None]:
                 f"the certificate of {url} is not to be trusted: check the address, or set verify_ssl=False if you know the server"
             ) from None
         raise _BrokeOff("cannot be reached") from error
-    except (http.client.InvalidURL, ValueError, OverflowError):
+    except (http.client.InvalidURL, ValueError):
         raise DownloadError(f"{url} is, or redirects to, what is no address: check it") from None
     except (OSError, http.client.HTTPException) as error:
         raise _BrokeOff("broke off") from error
