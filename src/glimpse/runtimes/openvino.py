@@ -8,6 +8,7 @@ builds the graph. Knows no model.
 import contextlib
 import hashlib
 import importlib
+import mmap
 import os
 import sys
 import threading
@@ -150,7 +151,7 @@ def precisions() -> tuple[str, ...]:
 
 def compile_tower(tower: Tower, precision: str) -> Run:
     """Compile a tower, or take it from the cache, and return it as a function over batches of any size."""
-    compiled = _from_cache(tower, precision) or _compile(tower, precision)
+    compiled, blob = _from_cache(tower, precision) or _made(tower, precision)
     beside = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
     requests = ov.AsyncInferQueue(compiled, beside)
 
@@ -163,6 +164,8 @@ def compile_tower(tower: Tower, precision: str) -> Run:
             for place in _slices(batch, beside):
                 requests.start_async({0: np.ascontiguousarray(batch[place])}, place)
             requests.wait_all()
+            if blob:
+                blob.rest()  # its weights have been laid out
         return rows
 
     return run
@@ -176,14 +179,21 @@ def _slices(batch: NDArray[Any], beside: int) -> list[slice]:
     return [slice(i, i + step) for i in range(0, len(batch), step)]
 
 
+def _made(tower: Tower, precision: str) -> "tuple[Any, _Mapped | None]":
+    """Compile a tower and keep it; what comes from the cache takes half the memory of what went there."""
+    compiled = _compile(tower, precision)
+    path = _blob(tower, precision)
+    if path is None or not _keep(compiled, path):
+        return compiled, None
+    del compiled
+    return _from_cache(tower, precision) or (_compile(tower, precision), None)
+
+
 def _compile(tower: Tower, precision: str) -> Any:
     graph = _graph(tower)
     if precision == "bfloat16":
         _halve(graph)
-    compiled = _core().compile_model(graph, "CPU", _settings(tower, precision))
-    if blob := _blob(tower, precision):
-        _keep(compiled, blob)
-    return compiled
+    return _core().compile_model(graph, "CPU", _settings(tower, precision))
 
 
 def _halve(graph: Any) -> None:
@@ -219,21 +229,47 @@ def _blob(tower: Tower, precision: str) -> Path | None:
     return tower.cache / f"{tower.fingerprint[:24]}-{tower.kind}-{precision}-{made_by}.openvino"
 
 
-def _from_cache(tower: Tower, precision: str) -> Any:
-    blob = _blob(tower, precision)
-    if blob is None or not blob.is_file():
+class _Mapped:
+    """A blob in the address space, where a compiled tower looks for its weights as long as it lives.
+
+    Most are read once, some when the tower is taken from the cache and some when it first runs, to be laid out anew for the
+    processor: after either their pages are given back.
+    """
+
+    def __init__(self, path: Path) -> None:
+        with path.open("rb") as file:
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)  # writable, for OpenVINO takes no other
+        self.tensor = ov.Tensor(np.frombuffer(self._map, np.uint8), shared_memory=True)
+        self._rests = 2
+
+    def rest(self) -> None:
+        """Give back the pages that are in memory; those that are needed again come back by themselves."""
+        if self._rests and hasattr(mmap, "MADV_DONTNEED"):
+            self._map.madvise(mmap.MADV_DONTNEED)
+        self._rests = max(0, self._rests - 1)
+
+
+def _from_cache(tower: Tower, precision: str) -> tuple[Any, _Mapped] | None:
+    path = _blob(tower, precision)
+    if path is None or not path.is_file():
         return None
     try:
-        return _core().import_model(ov.Tensor(np.memmap(blob, np.uint8, "r")), "CPU", _settings(tower, precision))
+        blob = _Mapped(path)
+        compiled = _core().import_model(blob.tensor, "CPU", _settings(tower, precision))
+        blob.rest()
+        return compiled, blob
     except (RuntimeError, ValueError, OSError):  # written by another build, or cut short by a full disk: make it anew
         with contextlib.suppress(OSError):
-            blob.unlink()
+            path.unlink()
         return None
 
 
-def _keep(compiled: Any, blob: Path) -> None:
-    """Keep a compiled tower; a cache that cannot be written is no cache, not an error."""
-    with contextlib.suppress(OSError):
+def _keep(compiled: Any, blob: Path) -> bool:
+    """Keep a compiled tower, and say whether that went well; a cache that cannot be written is no cache, not an error."""
+    try:
         blob.parent.mkdir(parents=True, exist_ok=True)
         with replacing(blob) as part:
             part.write_bytes(compiled.export_model().getbuffer())
+    except OSError:
+        return False
+    return True
