@@ -5,7 +5,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,11 @@ from glimpse.automm import columns
 from glimpse.automm.columns import Column, Table
 from glimpse.automm.presets import Kind
 from glimpse.automm.settings import Settings
-from glimpse.encoder import BATCH, Encoder
 from glimpse.errors import BadItems, UsageError
 from glimpse.values import Failure, Progress, Rows
+
+if TYPE_CHECKING:
+    from glimpse.encoder import Encoder
 
 Mask = NDArray[np.float32]  # (n,): 1 where the row has a vector, 0 where it has none
 T = TypeVar("T")
@@ -42,7 +44,7 @@ class Embedder:
         quiet: show no progress.
     """
 
-    encoder: Encoder
+    encoder: "Encoder"
     settings: Settings
     kinds: Mapping[str, Kind]
     kind: Kind | None
@@ -74,8 +76,8 @@ class Embedder:
         """Each distinct path is embedded once."""
         once, places = _distinct(columns.pictures(column))
         with terminal.progress(column.name, quiet=self.quiet or len(once) < SHOWN_FROM) as update:
-            pictures = _counted(once, update)
-            rows, failures = self.encoder.images(pictures, errors="nan", batch=self.settings.batch or BATCH)
+            batch = {} if self.settings.batch is None else {"batch": self.settings.batch}
+            rows, failures = self.encoder.images(_counted(once, update), errors="nan", **batch)
         good = ~np.isnan(rows[:, 0])
         if failures:
             _tell([_named(failure, column, places) for failure in failures], column, self.settings.missing)

@@ -19,7 +19,6 @@ from glimpse.automm.columns import Table
 from glimpse.automm.embedding import Embedder
 from glimpse.automm.presets import PROBLEMS, problem_of
 from glimpse.automm.roles import Roles, Signature, names_of
-from glimpse.encoder import load
 from glimpse.errors import UsageError
 from glimpse.values import Rows
 
@@ -102,6 +101,8 @@ class MultiModalPredictor:
         evaluation.labels_of_pairs(self.classes, match_label)  # wrong ones are told of at once
         self._bar = _wants_bar() if enable_progress_bar is None else enable_progress_bar
         self.set_verbosity(verbosity)
+        from glimpse.encoder import load  # noqa: PLC0415  (a third of the import, and only for who makes a predictor)
+
         self._encoder = load(
             self._settings.checkpoint,
             precision=self._settings.precision,
