@@ -197,8 +197,16 @@ def test_what_is_skipped_is_neither_predicted_nor_found(checkpoint, paths, broke
         hits = semantic_search(lenient, query_data=texts[:1], response_data=broken)[0]
     assert sorted(hit["response_id"] for hit in hits) == [0, 4]
     with pytest.warns(PictureWarning):
-        nearest = lenient.predict(texts[:1], broken)
-    assert nearest[0] in {0, 4}
+        chances = lenient.predict_proba(texts[:1], broken)[0]
+    assert chances[1:4].tolist() == [0, 0, 0]
+    assert chances.sum() == pytest.approx(1)
+    with pytest.warns(PictureWarning):
+        assert np.isnan(lenient.predict_proba(broken, texts[:2])).all(1).tolist() == [False, True, True, True, False]
+    with pytest.warns(PictureWarning):
+        assert lenient.predict({"a": broken, "b": ["x"] * 5}).tolist()[1:4] == [-1, -1, -1]
+    lenient.classes = ["no", "yes"]
+    with pytest.warns(PictureWarning):
+        assert lenient.predict({"a": broken, "b": ["x"] * 5}).tolist()[1:4] == [None, None, None]
 
 
 def test_autogluons_rows_and_masks_of_a_missing_file(checkpoint, paths):
@@ -343,6 +351,7 @@ def test_pairs_with_labels(checkpoint, pairs):
     assert judge.class_labels == ["no", "yes"]
     assert judge.predict(pairs).tolist() == ["no", "yes", "yes", "no", "yes", "yes"]
     assert list(judge.predict_proba(pairs).columns) == ["no", "yes"]
+    assert list(judge.predict_proba(pairs[["picture"]], ["a", "b"]).columns) == [0, 1]  # candidates, not labels
     scores, predicted = judge.evaluate(pairs, metrics=["roc_auc", "accuracy", "f1"], return_pred=True)
     assert predicted.tolist() == judge.predict(pairs).tolist()
     cosines = arrays()["pairs"]
@@ -385,6 +394,11 @@ def test_only_matching_is_evaluated(zero_shot, matching, paths):
         zero_shot.evaluate({"image": paths})
     with pytest.raises(UsageError, match="label="):
         matching.evaluate({"picture": paths, "words": ["a"] * 6})
+    cells = [np.zeros((8, 8, 3), np.uint8)]
+    with pytest.raises(UsageError, match="identifiers"):
+        matching.evaluate(
+            {"picture": cells, "words": ["a"]}, query_data={"picture": cells}, response_data={"words": ["a"]}
+        )
 
 
 # What is told ----------------------------------------------------------------------------------------------------------

@@ -110,6 +110,7 @@ def test_a_clip_that_stands_in_is_told_of(name):
     with pytest.warns(UserWarning, match=r"glimpse takes the CLIP hf-hub:openai/clip-vit-base-patch32"):
         read(None, PROBLEMS[name], None)
     read(CLIP, PROBLEMS[name], None)  # not where one is named
+    read({"model.names": ["clip"]}, PROBLEMS[name], None)  # nor where a CLIP is
 
 
 def test_checkpoints_by_autogluons_names_and_by_ours(tmp_path, monkeypatch):

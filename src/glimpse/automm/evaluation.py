@@ -1,6 +1,6 @@
 """Cosines of pairs → labels, chances and scores; and how good a predictor ranks. Knows no model."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,9 +49,17 @@ def chances(cosines: Rows, classes: Labels | None, match_label: Any) -> Rows:
 
 
 def matches(cosines: Rows, classes: Labels | None, match_label: Any) -> Any:
-    """The label of each pair: a match where the cosine is above 0. Int64 (n,), or objects where the labels are none."""
+    """The label of each pair, a match where the cosine is above 0: int64 (n,), or what the labels are.
+
+    A pair without a cosine (a picture that was skipped) is -1, or None where the labels are given.
+    """
     labels, match = labels_of_pairs(classes, match_label)
-    return np.asarray(labels)[np.where(cosines > 0, match, 1 - match)]
+    found = np.asarray(labels)[np.where(cosines > 0, match, 1 - match)]
+    unknown = np.isnan(cosines)
+    if unknown.any():
+        found = found if classes is None else found.astype(object)
+        found[unknown] = -1 if classes is None else None
+    return found
 
 
 def of_pairs(
@@ -119,6 +127,10 @@ def of_ranking(
         if name not in pairs.columns:
             raise UsageError(f"the data has no column {name!r}: it has {', '.join(pairs.columns)}")
     asked, offered = list(queries.columns[query]), list(responses.columns[response])
+    if not all(isinstance(cell, Hashable) for cell in (*asked, *offered)):
+        raise UsageError(
+            "queries and responses are told apart by what their cells are: give paths, texts or identifiers"
+        )
     found = semantic_search(
         predictor,
         query_data=queries,

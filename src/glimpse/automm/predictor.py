@@ -249,9 +249,9 @@ class MultiModalPredictor:
             save_results: taken for AutoGluon's sake.
 
         Returns:
-            With candidates: int64 (n,), the place of the nearest, -1 for a row of NaN. Pairs, zero-shot: float32 (n,), their
-            cosines. Pairs, similarity: (n,), 1 where the cosine is above 0, which it nearly always is with a CLIP, else 0;
-            or the `classes`.
+            With candidates: int64 (n,), the place of the nearest. Pairs, zero-shot: float32 (n,), their cosines. Pairs,
+            similarity: (n,), 1 where the cosine is above 0, which it nearly always is with a CLIP, else 0; or the `classes`. Where
+            a picture was skipped: -1, NaN, and -1 or None.
         """
         given = columns.with_contents(columns.table(data), id_mappings)
         if candidate_data is not None:
@@ -295,8 +295,10 @@ class MultiModalPredictor:
         cosines = self._of_pairs(given)
         if not self._problem.matching:
             return self._shown(cosines, given, as_pandas)
+        if not as_multiclass:
+            return self._shown((1 + cosines) / 2, given, as_pandas)
         chances = evaluation.chances(cosines, self.classes, self.match_label)
-        return self._shown(chances if as_multiclass else (1 + cosines) / 2, given, as_pandas)
+        return self._shown(chances, given, as_pandas, names=self.class_labels)
 
     def _against(self, given: Table, candidate_data: Any, id_mappings: Mapping[str, Any] | None) -> Rows:
         """Cosines of rows and candidates: (n, candidates)."""
@@ -320,11 +322,11 @@ class MultiModalPredictor:
     def _one(self, given: Table, names: Sequence[str], what: str) -> Rows:
         return embedding.only(self._embedder.rows(given, names)[0], what)
 
-    def _shown(self, array: Any, given: Table, as_pandas: bool | None) -> Any:  # noqa: FBT001
+    def _shown(self, array: Any, given: Table, as_pandas: bool | None, names: Sequence[Any] | None = None) -> Any:  # noqa: FBT001
+        """An array as it is, or as a series or data frame where that was asked for, or the data was one."""
         if not (given.index is not None if as_pandas is None else as_pandas):
             return array
-        named = self.class_labels if array.ndim > 1 and array.shape[1] == 2 and self._problem.matching else None  # noqa: PLR2004
-        return arrays.frame(array, given.index, columns=named, name=self.label)
+        return arrays.frame(array, given.index, columns=names, name=self.label)
 
     def evaluate(
         self,
@@ -442,7 +444,10 @@ class MultiModalPredictor:
 
 
 def _softmax(logits: Rows) -> Rows:
-    chances = np.exp(logits - logits.max(1, keepdims=True))
+    """Chances (n, candidates); a candidate without a vector has none, and a row without one is NaN."""
+    known = np.where(np.isnan(logits), -np.inf, logits)
+    with np.errstate(invalid="ignore"):
+        chances = np.exp(known - known.max(1, keepdims=True))
     return np.asarray(chances / chances.sum(1, keepdims=True), np.float32)
 
 

@@ -58,7 +58,7 @@ def read(hyperparameters: Hyperparameters | None, problem: Problem, preset: str 
             _only_clip(value)
         elif key not in _WITHOUT_EFFECT:
             raise UsageError(_unknown(key))
-    if problem.stands_in_for and "model.clip.checkpoint_name" not in given:
+    if problem.stands_in_for and not {"model.clip.checkpoint_name", "model.names"} & given.keys():
         warnings.warn(
             f"{problem.name}: AutoGluon's default is {problem.stands_in_for}, glimpse takes the CLIP {settings.checkpoint};"
             " name one by hyperparameters={'model.clip.checkpoint_name': …} to choose",
