@@ -1,3 +1,5 @@
+import csv
+import io
 import json
 import os
 import signal
@@ -46,6 +48,55 @@ def test_index_names_what_failed_and_exits_with_1(glimpse, album):
     assert "indexing: 5/5" in err  # plain lines where there is no terminal
 
 
+def test_errors_lists_filters_and_writes_what_failed(glimpse, album, tmp_path):
+    (album / "cut.jpg").write_bytes((album / "b.jpg").read_bytes()[:900])
+    (album / "inner" / '=1, "x".txt').write_text("no picture")
+    glimpse("index", album, "-c", "DB", "-m", "MODEL")
+    code, out, err = glimpse("errors", "-c", "DB")
+    assert (code, err) == (0, "")
+    assert [line.split("\t")[:2] for line in out.splitlines()] == [
+        ["truncated", str(album / "cut.jpg")],
+        ["unsupported-format", str(album / "inner" / '=1, "x".txt')],
+        ["unsupported-format", str(album / "notes.txt")],
+    ]
+    _, out, _ = glimpse("errors", album / "inner", "-c", "DB", "--json", "--code", "unsupported-format")
+    assert [failure["key"] for failure in json.loads(out)] == [str(album / "inner" / '=1, "x".txt')]
+    _, _, err = glimpse("errors", "-c", "DB", "--code", "truncated", "-o", tmp_path / "x.csv")
+    assert err == f"1 failures in {tmp_path / 'x.csv'}\n"
+    glimpse("errors", "-c", "DB", "-o", tmp_path / "x.json")
+    with (tmp_path / "x.csv").open(newline="") as stream:
+        assert [row["key"] for row in csv.DictReader(stream)] == [str(album / "cut.jpg")]
+    assert json.loads((tmp_path / "x.json").read_text())[0]["code"] == "truncated"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--code", "broken"), "choose from unsupported-format"),
+        (("-o", "x.txt"), "neither .csv nor .json"),
+    ],
+)
+def test_errors_that_are_asked_for_wrongly(glimpse, indexed, arguments, sentence):
+    code, _, err = glimpse("errors", "-c", "DB", *arguments)
+    assert code == 2
+    assert sentence in err
+
+
+def test_what_failed_is_tried_again_when_asked_for(glimpse, album):
+    path = album / "notes.txt"
+    data = io.BytesIO()
+    noise(9).save(data, "png")
+    path.write_bytes(b"x" * len(data.getvalue()))
+    stat = path.stat()
+    glimpse("index", album, "-c", "DB", "-m", "MODEL")
+    path.write_bytes(data.getvalue())
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert glimpse("index", album, "-c", "DB")[0] == 1  # same size and time: not looked at
+    code, _, err = glimpse("index", album, "-c", "DB", "--retry-failed")
+    assert code == 0
+    assert "1 indexed, 4 unchanged, 0 failed" in err
+
+
 def test_index_as_json(glimpse, album):
     code, out, _ = glimpse("index", album, "-c", "DB", "-m", "MODEL", "--json")
     report = json.loads(out)
@@ -89,8 +140,9 @@ def test_many_failures_are_not_all_printed(glimpse, tmp_path):
         (folder / f"{place:02}.txt").write_text("no picture")
     err = glimpse("index", folder, "-c", "DB", "-m", "MODEL")[2]
     assert err.count("failed: ") == 20
-    assert "… and 10 more: `glimpse status` names them all" in err
-    assert glimpse("status", "-c", "DB")[2].count("failed: ") == 30
+    assert "… and 10 more: `glimpse errors` names them all" in err
+    assert glimpse("status", "-c", "DB")[2].count("failed: ") == 20
+    assert len(glimpse("errors", "-c", "DB")[1].splitlines()) == 30
 
 
 def test_embed_pictures(glimpse, album, tmp_path, tiny):

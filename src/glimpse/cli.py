@@ -158,6 +158,7 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 @_runtime
 @_precision
 @_parity
+@click.option("--retry-failed", is_flag=True, help="Try again what failed before, though the files have not changed.")
 @_json
 def index(
     places: tuple[Path, ...],
@@ -167,6 +168,7 @@ def index(
     precision: str,
     *,
     parity: bool,
+    retry_failed: bool,
     as_json: bool,
 ) -> int:
     """Put the pictures of files and folders into a collection.
@@ -188,7 +190,7 @@ def index(
     encoder = _encoder(name, runtime, precision, parity=parity or bool(made_by and made_by.parity))
     with _open(collection, encoder, create=True) as photos:
         with _ctrl_c() as stopped, terminal.progress("indexing", quiet=as_json) as progress:
-            report = photos.index(*places, progress=progress, stop=stopped)
+            report = photos.index(*places, progress=progress, stop=stopped, retry_failed=retry_failed)
         if as_json:
             terminal.show_json(asdict(report))
         else:
@@ -224,7 +226,7 @@ def _show_failures(failures: Sequence["Failure"], most: int | None = None) -> No
     for failure in failures[:most]:
         terminal.say(f"failed: {failure.key}: {failure.message} ({failure.code})")
     if most and len(failures) > most:
-        terminal.say(f"… and {len(failures) - most} more: `glimpse status` names them all")
+        terminal.say(f"… and {len(failures) - most} more: `glimpse errors` names them all")
 
 
 @cli.command()
@@ -417,7 +419,44 @@ def status(collection: Path | None, *, as_json: bool) -> None:
         ["failed", ", ".join(f"{count} {code}" for code, count in codes.items()) or "none"],
     ]
     terminal.show_table(["", ""], rows)
-    _show_failures(failures)
+    _show_failures(failures, SHOWN_FAILURES)
+
+
+@cli.command()
+@click.argument("places", nargs=-1, type=click.Path(path_type=Path))
+@_collection
+@click.option("--code", "codes", multiple=True, help="Only what failed for this reason; several times.")
+@click.option("--output", "-o", type=click.Path(path_type=Path), help="A .csv or .json file to write them to.")
+@_json
+def errors(
+    places: tuple[Path, ...], collection: Path | None, codes: tuple[str, ...], output: Path | None, *, as_json: bool
+) -> None:
+    """List what failed, and why.
+
+    With PLACES, only these files and what is below these folders.
+    """
+    from dataclasses import asdict  # noqa: PLC0415
+
+    from glimpse import export, terminal  # noqa: PLC0415
+
+    if output:
+        export.check(output, export.FAILURES)
+    with _open(collection) as photos:
+        failures = [one for one in photos.failures(*codes) if not places or _is_below(one.key, places)]
+    if output:
+        export.failures(output, failures)
+        terminal.say(f"{len(failures)} failures in {output}")
+    elif as_json:
+        terminal.show_json([asdict(failure) for failure in failures])
+    else:
+        terminal.show_table(["code", "item", "reason"], [[one.code, one.key, one.message] for one in failures])
+
+
+def _is_below(key: str, places: Sequence[Path]) -> bool:
+    from glimpse.sources.folder import key_of  # noqa: PLC0415
+
+    named = [key_of(Path(os.path.abspath(os.path.expanduser(place)))) for place in places]  # noqa: PTH100, PTH111
+    return any(key == place or key.startswith(place.rstrip(os.sep) + os.sep) for place in named)
 
 
 @cli.command()

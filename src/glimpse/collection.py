@@ -19,7 +19,7 @@ from PIL import Image
 from glimpse import search
 from glimpse.database import connect, explained, transaction
 from glimpse.errors import ModelMismatch, ModelNotFound, UsageError
-from glimpse.values import Failure, Hit, Item, Progress, Report, Rows
+from glimpse.values import FAILURE_CODES, Failure, Hit, Item, Progress, Report, Rows
 
 if TYPE_CHECKING:  # imported when a model is first needed: a search by key or vector needs none
     from glimpse.encoder import Encoder, PictureLike
@@ -106,10 +106,18 @@ class Collection:
         found = self._all_rows()
         return found[0], found[1].copy()
 
-    def failures(self) -> list[Failure]:
-        """What could not be used and why, in the order of keys."""
+    def failures(self, *codes: str) -> list[Failure]:
+        """What could not be used and why, in the order of keys; with codes, only what failed for these reasons.
+
+        Raises:
+            UsageError: there is no such code.
+        """
+        strange = [code for code in codes if code not in FAILURE_CODES]
+        if strange:
+            raise UsageError(f"nothing fails with {strange[0]!r}: choose from {', '.join(FAILURE_CODES)}")
         with explained(self.path):
-            return [Failure(*row) for row in self._db.execute("SELECT key, code, message FROM failures ORDER BY key")]
+            every = [Failure(*row) for row in self._db.execute("SELECT key, code, message FROM failures ORDER BY key")]
+        return [failure for failure in every if not codes or failure.code in codes]
 
     @property
     def generation(self) -> Generation | None:
@@ -165,6 +173,7 @@ class Collection:
         *places: str | os.PathLike[str],
         progress: Callable[[Progress], object] | None = None,
         stop: Callable[[], bool] = lambda: False,
+        retry_failed: bool = False,
     ) -> Report:
         """Bring the collection up to date with files and folders; what has not changed is not read again.
 
@@ -172,6 +181,7 @@ class Collection:
             places: files and folders; formats are told by content.
             progress: called after every batch.
             stop: asked after every batch; when it says True, what is done is kept and the report says "stopped".
+            retry_failed: try again what failed before, though the files have not changed.
 
         Raises:
             UsageError: a place is not there, or holds no file.
@@ -179,7 +189,7 @@ class Collection:
         """
         from glimpse import pipeline  # noqa: PLC0415  (it builds on this module)
 
-        return pipeline.index(self, places, progress=progress, stop=stop)
+        return pipeline.index(self, places, progress=progress, stop=stop, retry_failed=retry_failed)
 
     def known(self, key: str) -> Entry | None:
         """What is recorded of a key, embedded or failed."""

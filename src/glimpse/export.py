@@ -1,9 +1,13 @@
-"""Embeddings as files for other programs: .npy with the rows' names beside it, or .parquet. Knows no collection."""
+"""Files for other programs: embeddings as .npy with the rows' names beside it, or .parquet; failures as .csv or .json.
 
+Knows no collection.
+"""
+
+import csv
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,6 +19,8 @@ from glimpse.errors import MissingExtra, UsageError
 from glimpse.sources import folder
 from glimpse.values import Failure, Item, Progress, Rows
 
+EMBEDDINGS = (".npy", ".parquet")
+FAILURES = (".csv", ".json")
 STEP = 256  # pictures between two reports of progress
 
 
@@ -27,15 +33,15 @@ class Embedded:
     failures: list[Failure]
 
 
-def check(output: Path) -> None:
+def check(output: Path, kinds: tuple[str, str] = EMBEDDINGS) -> None:
     """Refuse an output that could not be written, before any work is done.
 
     Raises:
-        UsageError: neither .npy nor .parquet, or no such folder.
+        UsageError: neither of the two kinds, or no such folder.
         MissingExtra: .parquet without pyarrow.
     """
-    if output.suffix not in (".npy", ".parquet"):
-        raise UsageError(f"{output} is neither .npy nor .parquet: choose one of them")
+    if output.suffix not in kinds:
+        raise UsageError(f"{output} is neither {' nor '.join(kinds)}: choose one of them")
     if output.is_dir():
         raise UsageError(f"{output} is a folder: name a file")
     if not output.parent.is_dir():
@@ -119,3 +125,22 @@ def _write_parquet(path: Path, keys: Sequence[str], rows: Rows) -> None:
 
     vectors = pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), rows.shape[1])
     pq.write_table(pa.table({"key": pa.array(list(keys)), "vector": vectors}), path)
+
+
+def failures(output: Path, found: Sequence[Failure]) -> None:
+    """Write what failed, one row each with key, code and message: under the final name only when whole.
+
+    Raises:
+        UsageError: the place cannot be written.
+    """
+    rows = [asdict(failure) for failure in found]
+    try:
+        with replacing(output) as part, part.open("w", encoding="utf-8", newline="") as stream:
+            if output.suffix == ".json":
+                json.dump(rows, stream, ensure_ascii=False, indent=1)
+            else:
+                table = csv.DictWriter(stream, ["key", "code", "message"])
+                table.writeheader()
+                table.writerows(rows)
+    except OSError as error:
+        raise UsageError(f"{output} cannot be written ({error.strerror}): name another place") from error

@@ -35,6 +35,7 @@ def index(
     *,
     progress: Callable[[Progress], object] | None,
     stop: Callable[[], bool],
+    retry_failed: bool,
 ) -> Report:
     """Bring a collection up to date with files and folders; see `Collection.index`."""
     roots = [folder.root(place) for place in places]
@@ -43,7 +44,7 @@ def index(
         raise UsageError("there is nothing to index: name a folder with pictures")
     for suffix in ("", "-wal", "-shm"):  # the collection itself may be in the folder
         items.pop(f"{collection.path}{suffix}", None)
-    run = _Run(collection, items)
+    run = _Run(collection, items, retry_failed)
     report_to = progress or (lambda _: None)
     report_to(run.progress())
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -96,6 +97,7 @@ class _Run:
 
     collection: Collection
     items: dict[str, Item]
+    retry_failed: bool
     indexed: int = 0
     unchanged: int = 0
     moved: int = 0
@@ -112,7 +114,7 @@ class _Run:
             entry = self.collection.known(item.key)
             if entry is None or (entry.size, entry.mtime_ns) != (item.size, item.mtime_ns):
                 yield item, entry.digest if entry else b""
-            elif entry.code in PASSING:
+            elif entry.code in PASSING or (entry.code and self.retry_failed):
                 yield item, b""
             elif entry.code:
                 self.failures.append(failed[item.key])
