@@ -79,6 +79,7 @@ def of_tiny(folder):
         "joined": zero_shot.extract_embedding({"b": texts[:3], "a": texts[3:6]})["a_b"],
         "second": zero_shot.extract_embedding({"two": pictures[:3], "one": pictures[3:]})["two"],
         "pairs": zero_shot.predict({"image": pictures, "text": texts[:6]}),
+        "proba_of_pairs": zero_shot.predict_proba({"image": pictures, "text": texts[:6]}),
         "proba": zero_shot.predict_proba({"image": pictures}, {"text": texts}),
         "predict": zero_shot.predict({"image": pictures}, {"text": texts}),
         "proba_of_texts": zero_shot.predict_proba({"text": texts}, {"image": pictures}),
@@ -107,7 +108,19 @@ def of_tiny(folder):
         metrics=METRICS,
         cutoffs=CUTOFFS,
     )
-    return found, {"texts": texts, "search": search, "evaluated": {k: float(v) for k, v in evaluated.items()}}
+    backwards = matching.evaluate(
+        {**pairs, "relevance": [1] * 6},
+        query_data={"words": texts[:6]},
+        response_data={"picture": pictures},
+        label="relevance",
+        metrics=METRICS,
+        cutoffs=CUTOFFS,
+    )
+    plain = {"texts": texts, "search": search, "evaluated": evaluated, "backwards": backwards}
+    plain["search_backwards"] = semantic_search(
+        matching, query_data={"words": texts}, response_data={"picture": pictures}, top_k=4
+    )
+    return found, plain
 
 
 def of_demo():

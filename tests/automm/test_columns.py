@@ -28,6 +28,8 @@ def test_paths_are_pictures_whether_or_not_they_lead_somewhere(picture, tmp_path
     assert kind_of("x", ["a.JPG", "b.png", "something else"]) == "image"
     assert kind_of("x", [picture] * 50) == "image"
     assert kind_of("x", [Path("missing")]) == "image"
+    assert kind_of("x", ["/nfs/photos/IMG_0001"]) == "image"  # a disk that is not mounted
+    assert kind_of("x", ["~/My Pictures/0001", "./a", "C:\\photos\\1"]) == "image"
     assert kind_of("x", ["https://example.org/a.jpg?size=3"]) == "image"
 
 
@@ -37,11 +39,16 @@ def test_a_file_in_the_working_folder_may_be_a_word(tmp_path, monkeypatch):
     assert kind_of("x", ["README"]) == "text"
     noise(0).save("cat", "png")
     assert kind_of("x", ["cat"]) == "image"
+    assert kind_of("x", ["cat", "dog", "sky"]) == "text"  # labels, of which one happens to be a file
 
 
 def test_what_a_column_is_called_counts_where_its_cells_are_silent():
     assert kind_of("image", ["img-0001"]) == "image"
+    assert kind_of("photo_path", ["0001"]) == "image"
+    assert kind_of("image", ["img-0001"], by_name=False) == "text"
     assert kind_of("id", ["img-0001"]) == "text"
+    assert kind_of("image_caption", ["dog"]) == "text"
+    assert kind_of("image", ["a dog on the beach"]) == "text"
     assert kind_of("image", [None]) == "image"
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from conftest import noise
 from glimpse.automm import MultiModalPredictor, semantic_search
-from glimpse.automm.embedding import PictureWarning
+from glimpse.automm.notices import PictureWarning
 from glimpse.demo import MODEL, PICTURES
 from glimpse.errors import BadItems, DownloadError, MissingExtra, UsageError
 from glimpse.values import PixelRules
@@ -89,6 +89,7 @@ def test_predictions_are_autogluons_in_both_directions(zero_shot, paths, texts):
     assert zero_shot.predict(images, words).tolist() == arrays()["predict"].tolist()
     assert zero_shot.predict(words, images).tolist() == arrays()["predict_of_texts"].tolist()
     same(zero_shot.predict({"image": paths, "text": texts[:6]}), arrays()["pairs"])
+    same(zero_shot.predict_proba({"image": paths, "text": texts[:6]}), arrays()["proba_of_pairs"])
     assert texts[zero_shot.predict(paths[:1], texts)[0]]  # a place in a list, which AutoGluon's float is not
 
 
@@ -123,6 +124,17 @@ def test_search_finds_what_autogluon_finds_in_the_same_order(matching, paths, te
     ours = semantic_search(matching, query_data=texts, response_data=paths, top_k=4)
     assert found(ours) == found(plain()["search"])
     same(scores(ours), scores(plain()["search"]))
+
+
+@pytest.mark.filterwarnings("ignore:the text")
+def test_the_other_direction_is_autogluons_too(matching, paths, texts):
+    """Responses are asked for queries: what the columns are called decides, not the side they stand on."""
+    ours = semantic_search(matching, query_data={"words": texts}, response_data={"picture": paths}, top_k=4)
+    assert found(ours) == found(plain()["search_backwards"])
+    pairs = {"picture": paths, "words": texts[:6], "relevance": [1] * 6}
+    sides = {"query_data": {"words": texts[:6]}, "response_data": {"picture": paths}}
+    ours = matching.evaluate(pairs, **sides, metrics=["automm"], cutoffs=plain()["cutoffs"])
+    assert ours == pytest.approx(plain()["backwards"], abs=1e-5)
 
 
 @pytest.fixture
@@ -249,6 +261,23 @@ def test_every_kind_of_cell_is_the_same_picture(zero_shot, paths):
     same(rows, np.tile(arrays()["images"][0], (8, 1)))
 
 
+def test_what_stands_there_twice_is_embedded_once(zero_shot, paths, monkeypatch):
+    data, prepared = Path(paths[0]).read_bytes(), []
+    prepare = type(zero_shot._encoder).prepare
+    monkeypatch.setattr(type(zero_shot._encoder), "prepare", lambda *a: prepared.append(a) or prepare(*a))
+    for cell in (paths[0], Path(paths[0]), data, Image.open(paths[0]).convert("RGB")):
+        zero_shot.extract_embedding({"image": [cell] * 9})
+    assert len(prepared) == 4
+
+
+def test_cells_that_are_no_pictures_are_failures_too(zero_shot, paths):
+    cells = [np.zeros((9, 9, 3)), np.zeros((9, 9, 1), np.uint8), "\ud800.jpg", "x" * 5000, paths[0]]
+    with pytest.raises(BadItems) as raised:
+        zero_shot.extract_embedding({"image": cells})
+    assert [failure.key for failure in raised.value.failures] == ["image[0]", "image[1]", "image[2]", "image[3]"]
+    assert "give uint8 (h, w)" in str(raised.value)
+
+
 def test_a_picture_in_a_cell_is_named_by_its_place(zero_shot, paths):
     code = base64.b64encode(Path(paths[0]).read_bytes()).decode()
     with pytest.raises(BadItems) as raised:
@@ -306,6 +335,14 @@ def test_identifiers_stand_for_contents(zero_shot, matching, paths, texts):
     same(matching.extract_embedding({"picture": ["b"]}, id_mappings={"picture": series}), arrays()["images"][1:2])
     with pytest.raises(UsageError, match="lacks 1"):
         zero_shot.extract_embedding({"image": [99]}, id_mappings={"image": contents})
+    with pytest.raises(UsageError, match="check the names"):
+        zero_shot.extract_embedding({"image": [99]}, id_mappings={"picture": contents})
+    both = {"picture": dict(zip("abcdef", paths, strict=True)), "words": {"x": texts[0], "y": texts[1]}}
+    same(matching.extract_embedding(["a", "c"], signature="query", id_mappings=both), arrays()["images"][[0, 2]])
+    hits = semantic_search(matching, query_data=list("ab"), response_data=["x", "y"], id_mappings=both)
+    assert scores(hits).max(1) == pytest.approx((arrays()["images"][:2] @ arrays()["texts"][:2].T).max(1), abs=1e-5)
+    with pytest.raises(UsageError, match="lacks 2"):
+        semantic_search(matching, query_data=["x", "y"], response_data=list("ab"), id_mappings=both)
 
 
 def test_masks_of_texts(zero_shot):
@@ -389,6 +426,52 @@ def test_a_single_query_is_evaluated(matching, paths, texts):
     }
 
 
+@pytest.mark.filterwarnings("ignore:the text")
+def test_what_stands_there_twice_takes_one_place_of_a_ranking(matching, paths, texts):
+    pairs = {"picture": paths, "words": texts[:6]}
+    once = matching.evaluate(pairs, paths, texts[:6], cutoffs=[2], metrics=["recall", "mrr"])
+    assert matching.evaluate(pairs, paths * 2, texts[:6] * 5, cutoffs=[2], metrics=["recall", "mrr"]) == once
+
+
+@pytest.mark.filterwarnings("ignore:the text")
+def test_relevance_is_taken_where_there_is_some(matching, paths, texts):
+    pairs = {"picture": paths, "words": texts[:6], "relevance": [0, 1, 1, 1, 1, 1]}
+    with pytest.warns(UserWarning, match="1 of 6 queries"):
+        assert matching.evaluate(pairs, paths, texts, metrics="recall", cutoffs=[7]) == {
+            "recall@7": pytest.approx(5 / 6)
+        }
+    with pytest.raises(UsageError, match="no relevance"):
+        matching.evaluate(pairs | {"relevance": ["yes"] * 6}, paths, texts)
+
+
+def test_pairs_with_skipped_pictures_are_left_out(checkpoint, broken):
+    lenient = predictor(
+        "image_text_similarity",
+        checkpoint,
+        label="right",
+        hyperparameters={"data.image.missing_value_strategy": "skip"},
+    )
+    pairs = {"a": broken, "b": ["x"] * 5, "right": [1, 0, 0, 0, 0]}
+    with pytest.warns(PictureWarning):
+        scores = lenient.evaluate(pairs, metrics=["accuracy"])
+    with pytest.warns(PictureWarning):
+        predicted = lenient.predict({"a": broken, "b": ["x"] * 5})
+    assert scores["accuracy"] == np.mean([predicted[0] == 1, predicted[4] == 0])
+
+
+def test_warnings_come_each_time_and_point_at_the_caller(tmp_path):
+    """Python shows a warning once for a line and a text, unless told otherwise: a second zero row would come without a word."""
+    script = (
+        "from glimpse.automm import MultiModalPredictor\n"
+        "strategy = {'model.clip.checkpoint_name': 'demo', 'data.image.missing_value_strategy': 'zero'}\n"
+        "lenient = MultiModalPredictor(problem_type='zero_shot', hyperparameters=strategy)\n"
+        "for _ in range(3):\n"
+        "    lenient.extract_embedding({'image': ['no-such.jpg']})\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stderr.count("<string>:5: PictureWarning: 1 of the pictures in column 'image'") == 3
+
+
 def test_only_matching_is_evaluated(zero_shot, matching, paths):
     with pytest.raises(UsageError, match="similarities"):
         zero_shot.evaluate({"image": paths})
@@ -407,10 +490,16 @@ def test_only_matching_is_evaluated(zero_shot, matching, paths):
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
-        (lambda p: p.extract_embedding("a carriage"), "put it into a list"),
+        (lambda p: p.extract_embedding("a carriage"), "put texts into a list"),
         (lambda p: p.extract_embedding({"text": "a carriage"}), "put it into a list"),
         (lambda p: p.extract_embedding({"a": ["x"], "b": ["y", "z"]}), "differ in length"),
         (lambda p: p.extract_embedding({}), "no column"),
+        (lambda p: p.extract_embedding({"text": pd.DataFrame({"a": ["x"]})}), "put it into a list"),
+        (lambda p: p.extract_embedding({"text": {"a", "b"}}), "no order"),
+        (lambda p: p.extract_embedding({"a_b": [noise(0)], "a": ["x"], "b": ["y"]}), "rename one"),
+        (lambda p: p.extract_embedding("no-such.csv"), "cannot be read as a table"),
+        (lambda p: p.extract_embedding("http://127.0.0.1:9/a.csv"), "single text"),
+        (lambda p: p.set_verbosity("2"), "0 to 4"),
         (lambda p: p.extract_embedding({"n": [1, 2]}), "neither a picture nor a text"),
         (lambda p: p.extract_embedding({"n": [None]}), "empty"),
         (lambda p: p.extract_embedding({"t": ["a", 3]}), "neither a picture nor a text"),

@@ -59,6 +59,17 @@ def test_a_predictor_that_does_not_stand_alone_names_its_model(made, tmp_path):
     assert MultiModalPredictor.load(tmp_path / "saved", verbosity=1).extract_embedding(pictures()).shape == (6, 48)
 
 
+def test_a_relative_folder_is_saved_as_an_absolute_one(golden, tmp_path, monkeypatch):
+    folder = golden("hf-clip-quickgelu").folder
+    monkeypatch.chdir(folder.parent)
+    classes = np.unique(["no", "yes"])
+    predictor("image_text_similarity", folder.name, classes=classes, match_label=classes[1]).save(
+        tmp_path / "saved", standalone=False
+    )
+    monkeypatch.chdir(tmp_path)
+    assert MultiModalPredictor.load(tmp_path / "saved").class_labels == ["no", "yes"]
+
+
 def test_a_model_of_the_zoo_is_saved_with_its_config(golden, tmp_path, monkeypatch):
     """Its files are in the hub's cache, its config in open_clip's table."""
     folder = golden("open_clip-vit").folder
@@ -87,6 +98,9 @@ def test_other_peoples_folders_are_left_alone(made, tmp_path):
         ({"assets.json": "{}"}, "saved by AutoGluon"),
         ({"predictor.json": "{"}, "damaged"),
         ({"predictor.json": "{}"}, "damaged"),
+        ({"predictor.json": "[1]"}, "damaged"),
+        ({"predictor.json": '{"version": 1, "checkpoint": null, "problem_type": "x"}'}, "damaged"),
+        ({"predictor.json": '{"version": "x", "checkpoint": null}'}, "damaged"),
         ({"predictor.json": '{"version": 2, "checkpoint": null}'}, "later glimpse"),
     ],
 )

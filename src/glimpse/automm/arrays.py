@@ -21,6 +21,8 @@ def rows_of(vectors: Any, what: str) -> Rows:
     Raises:
         UsageError: it is none of these.
     """
+    if isinstance(vectors, Mapping):
+        raise UsageError(f"{what} are a dict of several kinds, {', '.join(map(str, vectors))}: take one of them")
     if is_tensor(vectors):
         vectors = vectors.detach().cpu().float().numpy()
     try:

@@ -4,6 +4,7 @@ import base64
 import math
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ _SUFFIXES = frozenset((
     ".heif", ".jp2", ".j2k", ".jpx", ".jxl", ".ppm", ".pgm", ".pbm", ".pnm", ".ico", ".tga", ".qoi", ".pcx", ".svg", ".psd", ".eps",
     ".dng", ".cr2", ".nef", ".arw",
 ))  # fmt: skip
+_PATH = re.compile(r"(?:~?/|\.{1,2}/|[A-Za-z]:[\\/]|\\\\)\S+|(?:~?/|\.{1,2}/)[^/\n]+/[^\n]+")
 _URL = re.compile(r"(?:https?|ftp|s3|gs)://\S+", re.IGNORECASE)
 _LONGEST_PATH = 4096
 _SHORTEST_BASE64 = 48
@@ -39,41 +41,49 @@ def is_picture_object(cell: Any) -> bool:
 
 
 def looks_like_picture(text: str) -> bool:
-    """Whether a text is spelt like the name of a picture file, or is a picture in base64."""
-    if len(text) <= _LONGEST_PATH and os.path.splitext(text.partition("?")[0])[1].lower() in _SUFFIXES:  # noqa: PTH122
-        return "\n" not in text
-    return _base64_of(text) is not None
+    """Whether a text is spelt like a path or the name of a picture file, is one's name, or is a picture in base64."""
+    if _is_base64(text):
+        return True
+    if not 0 < len(text) <= _LONGEST_PATH or "\n" in text:
+        return False
+    suffix = os.path.splitext(text.partition("?")[0])[1].lower()  # noqa: PTH122
+    return suffix in _SUFFIXES or bool(_PATH.fullmatch(text)) or _recognised(text)
 
 
 def is_picture_file(text: str) -> bool:
-    """Whether there is a file by this name, and it is a picture or named in a way that no text is."""
+    """Whether there is a file by this name, which is named in a way that no text is: with a folder, or as pictures are."""
     if not 0 < len(text) <= _LONGEST_PATH or "\0" in text:
         return False
-    path = os.path.expanduser(text)  # noqa: PTH111  (os.path's functions raise neither for no such user nor for a long text)
-    if not os.path.isfile(path):  # noqa: PTH113
+    suffix = os.path.splitext(text)[1].lower()  # noqa: PTH122
+    return (os.sep in text or suffix in _SUFFIXES) and os.path.isfile(_expanded(text))  # noqa: PTH113
+
+
+def _recognised(text: str) -> bool:
+    """Whether there is a picture by this name, whatever it is spelt like."""
+    if "\0" in text or not os.path.isfile(_expanded(text)):  # noqa: PTH113
         return False
     try:
-        with Path(path).open("rb") as file:
-            return os.sep in text or decoder.recognises(file.read(decoder.HEAD))
+        with Path(_expanded(text)).open("rb") as file:
+            return decoder.recognises(file.read(decoder.HEAD))
     except OSError:
-        return True  # there is something, only not for us: it will fail by its name
+        return False
 
 
-def _base64_of(text: str) -> bytes | None:
-    """The bytes of a picture that is written as base64, with or without `data:` before it."""
-    body = text.partition(",")[2] if text.startswith("data:image/") else text
-    if len(body) < _SHORTEST_BASE64:
-        return None
+def _expanded(text: str) -> str:
+    return os.path.expanduser(text)  # noqa: PTH111  (os.path's raises neither for no such user nor for a long text)
+
+
+def _is_base64(text: str) -> bool:
+    """Whether a text is a picture that is written as base64, with or without `data:` before it, by how it begins."""
+    body = _body(text)
     try:
-        head = base64.b64decode(body[:20], validate=True)
+        return len(body) >= _SHORTEST_BASE64 and decoder.recognises(base64.b64decode(body[:20], validate=True))
     except ValueError:
-        return None
-    if not decoder.recognises(head):
-        return None
-    try:
-        return base64.b64decode(body)
-    except ValueError:
-        return head  # of a picture, but the rest is not right: it will fail as truncated
+        return False
+
+
+def _body(text: str) -> str:
+    return text.partition(",")[2] if text.startswith("data:image/") else text
 
 
 def picture(cell: Any, place: str) -> Any:
@@ -81,19 +91,38 @@ def picture(cell: Any, place: str) -> Any:
     if is_empty(cell) or (isinstance(cell, str) and not cell):
         return _failing(place, "empty", "the cell is empty")
     if isinstance(cell, bytes | bytearray | memoryview):
-        return _item(place, bytes(cell))
-    if not isinstance(cell, str):
-        return cell
+        return _item(place, len(cell), lambda: bytes(cell))
+    if isinstance(cell, np.ndarray) and not _is_picture_array(cell):
+        shapes = "give uint8 (h, w), (h, w, 3) or (h, w, 4)"
+        return _failing(place, "unsupported-format", f"an array of {cell.dtype} {cell.shape} is no picture: {shapes}")
+    return _named(cell, place) if isinstance(cell, str) else cell
+
+
+def _named(cell: str, place: str) -> Any:
+    """A path, or a picture in base64."""
     if _URL.fullmatch(cell):
         return _failing(cell, "unreadable", "an address is not fetched: glimpse.automm.download(…) gives a file")
-    data = _base64_of(cell)
-    if data is None and len(cell) > _LONGEST_PATH:
-        return _failing(place, "unreadable", "neither a path nor a picture in base64")
-    return os.path.expanduser(cell) if data is None else _item(place, data)  # noqa: PTH111
+    if _is_base64(cell):
+        return _item(place, len(cell) * 3 // 4, lambda: _decoded(cell))
+    is_path = len(cell) <= _LONGEST_PATH and not re.search("[\0\ud800-\udc7f\udd00-\udfff]", cell)
+    return _expanded(cell) if is_path else _failing(place, "unreadable", "neither a path nor a picture in base64")
 
 
-def _item(key: str, data: bytes) -> Item:
-    return Item(key, len(data), 0, lambda size=-1: data if size < 0 else data[:size])
+def _decoded(text: str) -> bytes:
+    """What base64 says, as far as it is right: the rest is missing, and the picture fails as truncated."""
+    body = _body(text)
+    try:
+        return base64.b64decode(body)
+    except ValueError:
+        return base64.b64decode(body[: len(body) // 4 * 4 - 4])
+
+
+def _is_picture_array(array: "np.ndarray[Any, Any]") -> bool:
+    return array.dtype == np.uint8 and array.size > 0 and (array.ndim == 2 or array.shape[2:] in {(3,), (4,)})  # noqa: PLR2004
+
+
+def _item(key: str, size: int, data: Callable[[], bytes]) -> Item:
+    return Item(key, size, 0, lambda most=-1: data() if most < 0 else data()[:most])
 
 
 def _failing(key: str, code: str, message: str) -> Item:

@@ -5,15 +5,16 @@ a path, and fails as one. Pandas is not imported: a data frame brings its own.
 """
 
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from glimpse.automm.cells import is_empty, is_picture_file, is_picture_object, looks_like_picture, picture
+from glimpse.automm.cells import is_empty, is_picture_file, is_picture_object, looks_like_picture
 from glimpse.automm.presets import Kind
 from glimpse.errors import MissingExtra, UsageError
 
@@ -28,9 +29,8 @@ COLUMN_TYPES: Mapping[str, Kind] = {
     "text": "text",
 }
 
-_NAMES = frozenset(  # a column called so holds pictures, even where none of its cells looks like one
-    ["image", "images", "image_path", "image_paths", "image_file", "img", "picture", "pictures", "photo", "photos"]
-)
+# A column called so holds pictures, even where none of its cells looks like one.
+_NAMES = re.compile(r"(?:\w+_)?(?:image|img|picture|photo)s?(?:_?(?:path|file|filename)s?)?", re.IGNORECASE)
 _TABLES = {".csv": "read_csv", ".parquet": "read_parquet", ".pq": "read_parquet"}
 
 
@@ -49,6 +49,7 @@ class Table:
 
     columns: Mapping[str, Sequence[Any]]
     index: Any = None
+    listed: bool = False  # it was a list: what its column is called was not said
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))
@@ -82,7 +83,7 @@ def table(data: Any, header: str = LIST) -> Table:
         raise UsageError("the data has no column: give {'image': [paths]}, {'text': [texts]}, or a list")
     if len(set(lengths.values())) > 1:
         raise UsageError(f"the columns differ in length: {lengths}")
-    return Table(columns, index)
+    return Table(columns, index, listed=index is None and not (isinstance(data, Mapping) or hasattr(data, "columns")))
 
 
 def _names(data: Any) -> list[Any]:
@@ -93,7 +94,10 @@ def _names(data: Any) -> list[Any]:
 
 
 def _cells(values: Any, what: str) -> Sequence[Any]:
-    if isinstance(values, str | bytes | os.PathLike | Image.Image | Mapping) or not isinstance(values, Iterable):
+    single = isinstance(values, str | bytes | os.PathLike | Image.Image | Mapping) or hasattr(values, "columns")
+    if isinstance(values, set | frozenset):
+        raise UsageError(f"{what} is a {type(values).__name__}, which has no order: give a list")
+    if single or not isinstance(values, Iterable) or (isinstance(values, np.ndarray) and not values.ndim):
         raise UsageError(f"{what} is a single {type(values).__name__}: put it into a list")
     if isinstance(values, np.ndarray) and values.dtype.kind not in "OUS" and values.ndim not in {1, 4}:
         raise UsageError(f"{what} is an array of {values.dtype} {values.shape}: put a picture into a list")
@@ -102,11 +106,15 @@ def _cells(values: Any, what: str) -> Sequence[Any]:
 
 def _of_path(path: str, header: str) -> Table:
     reader = _TABLES.get(Path(path).suffix.lower())
-    if reader:
-        return table(getattr(pandas(f"{path} is a table, and to read it"), reader)(path))
-    if looks_like_picture(path) or is_picture_file(path):
-        return Table({header: [path]})
-    raise UsageError(f"data is a single text: put it into a list, [{path[:60]!r}]")
+    if reader and "://" not in path:
+        library = pandas(f"{path} is a table, and to read it")
+        try:
+            return table(getattr(library, reader)(os.path.expanduser(path)))  # noqa: PTH111
+        except (OSError, ValueError, ImportError) as error:  # pandas' and Arrow's own are ValueErrors
+            raise UsageError(f"{path} cannot be read as a table ({type(error).__name__}): check it") from None
+    if looks_like_picture(path):
+        return Table({header: [path]}, listed=True)
+    raise UsageError(f"{path[:60]!r} is a single text, or no file: put texts into a list, [{path[:60]!r}]")
 
 
 def pandas(why: str) -> Any:
@@ -122,16 +130,27 @@ def pandas(why: str) -> Any:
     return library
 
 
-def with_contents(given: Table, id_mappings: Mapping[str, Any] | None) -> Table:
+def with_contents(given: Table, id_mappings: Mapping[str, Any] | None, *, all_here: bool = True) -> Table:
     """Put the contents in place of the identifiers: `id_mappings` is column → a dict or series, id → content.
 
+    Args:
+        given: the data.
+        id_mappings: what to put; None for nothing.
+        all_here: whether one of its columns at least must be in the data.
+
     Raises:
-        UsageError: an identifier has no content.
+        UsageError: an identifier has no content, or there is no such column.
     """
     if not id_mappings:
         return given
+    found = given.columns.keys() & id_mappings.keys()
+    if all_here and not found:
+        names = ", ".join(map(repr, id_mappings))
+        raise UsageError(
+            f"id_mappings is for {names}, and the data has {', '.join(map(repr, given.columns))}: check the names"
+        )
     columns = dict(given.columns)
-    for name in columns.keys() & id_mappings.keys():
+    for name in found:
         contents = id_mappings[name]
         lost = [identifier for identifier in columns[name] if identifier not in contents]
         if lost:
@@ -139,18 +158,18 @@ def with_contents(given: Table, id_mappings: Mapping[str, Any] | None) -> Table:
                 f"id_mappings[{name!r}] lacks {len(lost)} of the identifiers: {', '.join(map(repr, lost[:5]))}"
             )
         columns[name] = [contents[identifier] for identifier in columns[name]]
-    return Table(columns, given.index)
+    return replace(given, columns=columns)
 
 
 # What a column holds ----------------------------------------------------------------------------------------------------
 
 
-def kind_of(name: str, cells: Sequence[Any]) -> Kind:
+def kind_of(name: str, cells: Sequence[Any], *, by_name: bool = True) -> Kind:
     """Whether a column holds pictures or texts.
 
-    Pictures: bytes, `Path`s, Pillow pictures, arrays; base64 of a picture; strings of which one at least is the name of a
-    picture file that is there, or half are spelt like one (`….jpg`); whatever there is in a column called "image". All other
-    strings are texts.
+    Pictures: bytes, `Path`s, Pillow pictures, arrays; base64 of a picture; strings of which one at least is the path of a file
+    that is there, or half are spelt like paths or names of picture files (`/…/…`, `….jpg`); single words in a column called
+    "image", "photo_path" or the like, unless `by_name` is False. All other strings are texts.
 
     Raises:
         UsageError: it holds neither, or nothing.
@@ -159,11 +178,11 @@ def kind_of(name: str, cells: Sequence[Any]) -> Kind:
     others = [cell for cell in cells if not isinstance(cell, str) and not is_empty(cell)]
     for cell in others:
         _demand_picture(name, cell)
-    if others or any(map(is_picture_file, strings)):
+    said = [cell for cell in strings if cell.strip()]
+    called = by_name and bool(_NAMES.fullmatch(name)) and not any(re.search(r"\s", cell.strip()) for cell in said)
+    if others or (called and cells) or any(map(is_picture_file, strings)):
         return "image"
-    if name.lower() in _NAMES or 0 < len([cell for cell in strings if cell]) <= 2 * sum(
-        map(looks_like_picture, strings)
-    ):
+    if said and len(said) <= 2 * sum(map(looks_like_picture, said)):
         return "image"
     if cells and not strings:
         raise UsageError(
@@ -182,11 +201,6 @@ def _demand_picture(name: str, cell: Any) -> None:
 
 
 # Cells → pictures and texts -----------------------------------------------------------------------------------------
-
-
-def pictures(column: Column) -> list[Any]:
-    """A column's cells as `Encoder.images` takes them; one that holds no picture becomes one that fails, by its name."""
-    return [picture(cell, f"{column.name}[{row}]") for row, cell in enumerate(column.cells)]
 
 
 def texts(columns: Sequence[Column]) -> list[str]:

@@ -1,8 +1,8 @@
 """Columns → rows: pictures that cannot be used raise, become zeros, or become NaN; never a neighbour's vector."""
 
+import os
 import re
 import time
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from glimpse import terminal
 from glimpse.automm import columns
+from glimpse.automm.cells import picture
 from glimpse.automm.columns import Column, Table
+from glimpse.automm.notices import PictureWarning, warn
 from glimpse.automm.presets import Kind
 from glimpse.automm.settings import Settings
 from glimpse.errors import BadItems, UsageError
@@ -26,10 +28,6 @@ T = TypeVar("T")
 
 SHOWN_FROM = 65  # pictures in a call before it shows how far it has come
 _PLACE = re.compile(r"pictures\[(\d+)\]")  # how the encoder names a picture without a name
-
-
-class PictureWarning(UserWarning):
-    """Pictures that could not be used, named; their rows are zeros or NaN."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,32 +60,50 @@ class Embedder:
         Warns:
             PictureWarning: by "zero" and "skip"; names them all.
         """
-        chosen = [self._column(name, given.columns[name]) for name in names]
+        if not names:
+            raise UsageError("the data has no column to embed: give pictures or texts")
+        chosen = [self._column(name, given) for name in names]
         texts = sorted((column for column in chosen if column.kind == "text"), key=lambda column: column.name)
         found = {column.name: self._images(column) for column in chosen if column.kind == "image"}
         if texts:
-            found["_".join(column.name for column in texts)] = self._texts(columns.texts(texts))
+            name = "_".join(column.name for column in texts)
+            if name in found:
+                raise UsageError(f"the texts together would be called {name!r}, as a column of pictures is: rename one")
+            found[name] = self._texts(columns.texts(texts))
         return {name: rows for name, (rows, _) in found.items()}, {name: mask for name, (_, mask) in found.items()}
 
-    def _column(self, name: str, cells: Sequence[Any]) -> Column:
-        return Column(name, self.kind or self.kinds.get(name) or columns.kind_of(name, cells), cells)
+    def _column(self, name: str, given: Table) -> Column:
+        cells, said = given.columns[name], self.kind or self.kinds.get(name)
+        return Column(name, said or columns.kind_of(name, cells, by_name=not given.listed), cells)
 
     def _images(self, column: Column) -> tuple[Rows, Mask]:
-        """Each distinct path is embedded once."""
-        once, places = _distinct(columns.pictures(column))
+        """Each distinct path, and each object that is there more than once, is embedded once."""
+        firsts, places = _distinct(column.cells)
+        once = [picture(column.cells[row], f"{column.name}[{row}]") for row in firsts]
         with terminal.progress(column.name, quiet=self.quiet or len(once) < SHOWN_FROM) as update:
             batch = {} if self.settings.batch is None else {"batch": self.settings.batch}
             rows, failures = self.encoder.images(_counted(once, update), errors="nan", **batch)
         good = ~np.isnan(rows[:, 0])
         if failures:
-            _tell([_named(failure, column, places) for failure in failures], column, self.settings.missing)
+            self._tell([_named(failure, column.name, firsts) for failure in failures], column.name)
         if self.settings.missing == "zero":
             rows[~good] = 0
         return rows[places], good[places].astype(np.float32)
 
+    def _tell(self, failures: Sequence[Failure], name: str) -> None:
+        what = f"{len(failures)} of the pictures in column {name!r} cannot be used"
+        lines = "".join(f"\n  {failure.key}: {failure.message}" for failure in failures)
+        if self.settings.missing == "raise":
+            ways = "repair or leave them out, or set data.image.missing_value_strategy to 'skip' (NaN rows) or 'zero'"
+            texts = f"; if the column holds texts, say column_types={{{name!r}: 'text'}}" if self.kind is None else ""
+            raise BadItems(f"{what} ({ways}{texts}):{lines}", failures)
+        rows = "are zeros" if self.settings.missing == "zero" else "are NaN"
+        warn(f"{what}, their rows {rows}:{lines}", PictureWarning)
+
     def _texts(self, texts: Sequence[str]) -> tuple[Rows, Mask]:
         """Each distinct text is embedded once; an empty one has a vector, but its mask is 0."""
-        once, places = _distinct(texts)
+        firsts, places = _distinct(texts)
+        once = [texts[row] for row in firsts]
         return self.encoder.texts(once)[places], np.array([bool(text.strip()) for text in texts], np.float32)
 
 
@@ -99,50 +115,37 @@ def only(named: Mapping[str, T], what: str) -> T:
     """
     if len(named) != 1:
         raise UsageError(
-            f"{what} has several kinds of embeddings, {', '.join(named)}: give one column, or say which by query=, "
-            "response= and signature="
+            f"{what} has several kinds of embeddings, {', '.join(named)}: give one column, of pictures or of texts (texts "
+            "together count as one), or say which by query=, response= and signature="
         )
     return next(iter(named.values()))
 
 
-def _distinct(things: Sequence[T]) -> tuple[list[T], NDArray[np.intp]]:
-    """Each thing once, and which of those stands at every place; only texts and paths are compared."""
-    seen: dict[Any, int] = {}
-    keys = [thing if isinstance(thing, str) else id(thing) for thing in things]
-    places = np.array([seen.setdefault(key, len(seen)) for key in keys], np.intp)
-    firsts: dict[Any, T] = {}
-    for key, thing in zip(keys, things, strict=True):
-        firsts.setdefault(key, thing)
-    return list(firsts.values()), places
+def _distinct(cells: Sequence[Any]) -> tuple[list[int], NDArray[np.intp]]:
+    """The rows where something stands for the first time, and which of them each row is like; texts and paths are compared."""
+    known: dict[Any, int] = {}
+    firsts: list[int] = []
+    places = np.empty(len(cells), np.intp)
+    for row, cell in enumerate(cells):
+        key = os.fspath(cell) if isinstance(cell, str | os.PathLike) else id(cell)
+        if key not in known:
+            known[key] = len(firsts)
+            firsts.append(row)
+        places[row] = known[key]
+    return firsts, places
 
 
 def _counted(pictures: Sequence[T], update: Callable[[Progress], None]) -> Iterable[T]:
     start, total = time.monotonic(), len(pictures)
 
     def taken() -> Iterator[T]:
-        for done, picture in enumerate(pictures, 1):
-            yield picture
+        for done, one in enumerate(pictures, 1):
+            yield one
             update(Progress(done, total, done, 0, time.monotonic() - start))
 
     return taken()
 
 
-def _named(failure: Failure, column: Column, places: NDArray[np.intp]) -> Failure:
+def _named(failure: Failure, name: str, firsts: Sequence[int]) -> Failure:
     found = _PLACE.fullmatch(failure.key)
-    if not found:
-        return failure
-    row = int(np.flatnonzero(places == int(found[1]))[0])
-    return Failure(f"{column.name}[{row}]", failure.code, failure.message)
-
-
-def _tell(failures: Sequence[Failure], column: Column, missing: str) -> None:
-    what = f"{len(failures)} of the pictures in column {column.name!r} cannot be used"
-    lines = "".join(f"\n  {failure.key}: {failure.message}" for failure in failures)
-    if missing == "raise":
-        ways = (
-            "repair or leave them out, or set data.image.missing_value_strategy to 'skip' (NaN rows) or 'zero'; if the "
-            f"column holds texts, say column_types={{{column.name!r}: 'text'}}"
-        )
-        raise BadItems(f"{what} ({ways}):{lines}", failures)
-    rows = "are zeros" if missing == "zero" else "are NaN"
-    warnings.warn(f"{what}, their rows {rows}:{lines}", PictureWarning, stacklevel=2)
+    return Failure(f"{name}[{firsts[int(found[1])]}]", failure.code, failure.message) if found else failure

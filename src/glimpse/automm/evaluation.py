@@ -1,6 +1,7 @@
 """Cosines of pairs → labels, chances and scores; and how good a predictor ranks. Knows no model."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -8,8 +9,8 @@ from numpy.typing import NDArray
 
 from glimpse.automm.cells import is_empty
 from glimpse.automm.columns import Table
-from glimpse.automm.matching import semantic_search
-from glimpse.automm.ranking import compute_ranking_score
+from glimpse.automm.matching import LABEL, semantic_search
+from glimpse.automm.ranking import AUTOMM, compute_ranking_score
 from glimpse.errors import UsageError
 from glimpse.values import Rows
 
@@ -76,12 +77,15 @@ def of_pairs(
         raise UsageError(
             f"the label {strange[0]!r} is none of {list(labels)}: give classes=[what does not match, what does]"
         )
-    truth = np.array([label == labels[match] for label in given])
+    known = ~np.isnan(cosines)
+    if not known.any():
+        raise UsageError("there is no pair to evaluate")
+    truth = np.array([label == labels[match] for label in given])[known]
     asked = [metrics] if isinstance(metrics, str) else list(metrics or ["roc_auc"])
-    unknown = [name for name in asked if name.lower() not in _METRICS]
+    unknown = [name for name in asked if str(name).lower() not in _METRICS]
     if unknown:
         raise UsageError(f"there is no metric {unknown[0]!r} for pairs: choose from {', '.join(_METRICS)}")
-    return {name: _METRICS[name.lower()](np.nan_to_num(cosines, nan=-1.0), truth) for name in asked}
+    return {name: _METRICS[name.lower()](cosines[known], truth) for name in asked}
 
 
 def _roc_auc(cosines: Rows, truth: Truth) -> float:
@@ -126,11 +130,8 @@ def of_ranking(
     for name in (query, response):
         if name not in pairs.columns:
             raise UsageError(f"the data has no column {name!r}: it has {', '.join(pairs.columns)}")
+    queries, responses = _distinct(queries), _distinct(responses)
     asked, offered = list(queries.columns[query]), list(responses.columns[response])
-    if not all(isinstance(cell, Hashable) for cell in (*asked, *offered)):
-        raise UsageError(
-            "queries and responses are told apart by what their cells are: give paths, texts or identifiers"
-        )
     found = semantic_search(
         predictor,
         query_data=queries,
@@ -142,12 +143,33 @@ def of_ranking(
     results = {
         one: {offered[hit["response_id"]]: hit["score"] for hit in hits} for one, hits in zip(asked, found, strict=True)
     }
-    return compute_ranking_score(results, _relevance(pairs, query, response, label), metrics or "ndcg", cutoffs)
+    relevance = _relevance(pairs, query, response, label, int if metrics in (AUTOMM, [AUTOMM]) else float)
+    return compute_ranking_score(results, relevance, metrics or "ndcg", cutoffs)
 
 
-def _relevance(pairs: Table, query: str, response: str, label: str | None) -> dict[Any, dict[Any, float]]:
-    values = pairs.columns[label] if label is not None else [1] * len(pairs)
+def _distinct(side: Table) -> Table:
+    """Every query, or response, once: one that stands there twice would take two places of a ranking."""
+    cells = next(iter(side.columns.values()))
+    if not all(isinstance(cell, Hashable) for cell in cells):
+        raise UsageError(
+            "queries and responses are told apart by what their cells are: give paths, texts or identifiers"
+        )
+    firsts = {cell: row for row, cell in reversed(list(enumerate(cells)))}
+    rows = sorted(firsts.values())
+    return replace(side, columns={name: [of[row] for row in rows] for name, of in side.columns.items()}, index=None)
+
+
+def _relevance(
+    pairs: Table, query: str, response: str, label: str | None, grade: Callable[[Any], float]
+) -> dict[Any, dict[Any, float]]:
+    name = LABEL if label is None and LABEL in pairs.columns else label
+    values = [1] * len(pairs) if name is None else pairs.columns[name]
     found: dict[Any, dict[Any, float]] = {}
     for one, other, value in zip(pairs.columns[query], pairs.columns[response], values, strict=True):
-        found.setdefault(one, {})[other] = 0.0 if is_empty(value) else float(value)
+        try:
+            found.setdefault(one, {})[other] = 0.0 if is_empty(value) else grade(value)
+        except (TypeError, ValueError):
+            raise UsageError(
+                f"{value!r} in column {name!r} is no relevance: give numbers, above 0 where it is relevant"
+            ) from None
     return found

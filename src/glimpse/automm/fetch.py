@@ -47,7 +47,7 @@ def download(
 
     Args:
         url: its address; redirects are followed, from HTTPS only to HTTPS.
-        path: where to put it: a file, or a folder that is there; the working folder where it is None. In a folder it has the
+        path: where to put it: a file, or a folder that is there or ends in "/"; the working folder where it is None. In a folder it has the
             name that the address ends in.
         overwrite: fetch it although there is such a file. One whose SHA-1 is not `sha1_hash` is always fetched anew.
         sha1_hash: what its SHA-1 must be, in hexadecimal digits.
@@ -99,7 +99,8 @@ def _host(url: str) -> str:
 def _target(url: str, path: str | os.PathLike[str] | None) -> Path:
     # os.path's, because Path's raises where there is no such user.
     given = Path(os.path.expanduser(path or ""))  # noqa: PTH111
-    target = given / _name(url) if given.is_dir() else given
+    is_folder = given.is_dir() or os.fspath(path or "").endswith(("/", os.sep))
+    target = given / _name(url) if is_folder else given
     if "\0" in str(target) or (target.exists() and not target.is_file()):
         raise UsageError(f"{str(target)!r} is no path of a file: give another")
     return target

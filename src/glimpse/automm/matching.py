@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from glimpse import search
 from glimpse.automm import arrays
-from glimpse.automm.columns import pandas
+from glimpse.automm.columns import pandas, table, with_contents
 from glimpse.errors import UsageError
 from glimpse.values import Rows
 
@@ -75,7 +75,8 @@ def semantic_search(
     Raises:
         UsageError: a side is there twice or not at all, or the widths differ.
     """
-    if min(top_k, query_chunk_size, response_chunk_size) < 1:
+    numbers = (top_k, query_chunk_size, response_chunk_size)
+    if not all(isinstance(number, int) and number >= 1 for number in numbers):
         raise UsageError("top_k, query_chunk_size and response_chunk_size are numbers from 1")
     asked = _embeddings(matcher, "query", query_data, query_embeddings, id_mappings)
     offered = _embeddings(matcher, "response", response_data, response_embeddings, id_mappings)
@@ -151,7 +152,9 @@ def _embeddings(
         return embeddings
     if matcher is None:
         raise UsageError(f"{side}_data has to be embedded: give a matcher, a MultiModalPredictor")
-    found = matcher.extract_embedding(data, id_mappings=id_mappings, signature=side)
+    told = getattr(matcher, side)
+    given = with_contents(table(data, told[0] if told else side), id_mappings, all_here=False)
+    found = matcher.extract_embedding(given, signature=side)
     if not isinstance(found, Mapping):
         return found
     if len(found) > 1:

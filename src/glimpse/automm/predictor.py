@@ -95,10 +95,10 @@ class MultiModalPredictor:
         self._settings = settings.read(hyperparameters, self._problem, presets)
         self._column_types = _column_types(column_types)
         self._roles = Roles(names_of(query), names_of(response), label)
-        self.match_label, self.eval_metric = match_label, eval_metric
+        self.match_label, self.eval_metric = _plain(match_label), eval_metric
         self.path = None if path is None else os.fspath(path)
-        self.classes = None if classes is None else list(classes)
-        evaluation.labels_of_pairs(self.classes, match_label)  # wrong ones are told of at once
+        self.classes = None if classes is None else [_plain(label) for label in classes]
+        evaluation.labels_of_pairs(self.classes, self.match_label)  # wrong ones are told of at once
         self._bar = _wants_bar() if enable_progress_bar is None else enable_progress_bar
         self.set_verbosity(verbosity)
         from glimpse.encoder import load  # noqa: PLC0415  (a third of the import, and only for who makes a predictor)
@@ -152,8 +152,11 @@ class MultiModalPredictor:
         return self._verbosity
 
     def set_verbosity(self, verbosity: int) -> None:
-        """Say how much is told: 0 errors, 1 warnings, 2 progress (the default), 3 and 4 more of the logger "glimpse.automm"."""
-        if not 0 <= verbosity < len(_LEVELS):
+        """Say how much is told, 0 to 4: from 2 on progress is shown, and the logger "glimpse.automm" names the model.
+
+        As with AutoGluon, the logger is one for all predictors. Warnings about pictures are Python's: its `warnings` hides them.
+        """
+        if not isinstance(verbosity, int) or not 0 <= verbosity < len(_LEVELS):
             raise UsageError(f"verbosity is {verbosity!r}: give a number from 0 to {len(_LEVELS) - 1}")
         self._verbosity = verbosity
         _log.setLevel(_LEVELS[verbosity])
@@ -217,7 +220,8 @@ class MultiModalPredictor:
             PictureWarning: pictures cannot be used and the strategy is "zero" or "skip".
             TruncationWarning: a text is too long for the model.
         """
-        given = columns.with_contents(columns.table(data), id_mappings)
+        header = self._roles.header(signature) if self._problem.matching else columns.LIST
+        given = columns.with_contents(columns.table(data, header), id_mappings)
         names = self._roles.side(given, signature) if self._problem.matching else self._roles.others(given)
         result: tuple[Any, Any] = self._embedder.rows(given, names)
         if self._problem.matching:
@@ -253,7 +257,7 @@ class MultiModalPredictor:
             similarity: (n,), 1 where the cosine is above 0, which it nearly always is with a CLIP, else 0; or the `classes`. Where
             a picture was skipped: -1, NaN, and -1 or None.
         """
-        given = columns.with_contents(columns.table(data), id_mappings)
+        given = columns.with_contents(columns.table(data), id_mappings, all_here=candidate_data is None)
         if candidate_data is not None:
             cosines = self._against(given, candidate_data, id_mappings)
             nearest = np.where(np.isnan(cosines), -np.inf, cosines).argmax(1)
@@ -283,18 +287,18 @@ class MultiModalPredictor:
             realtime: taken for AutoGluon's sake.
 
         Returns:
-            With candidates: float32 (n, candidates), the softmax of cosines times 100. Pairs, zero-shot: their cosines (n,), as
-            with AutoGluon. Pairs, similarity: float32 (n, 2), not matching and matching, (1 + cosine) / 2: a scale, not a
+            With candidates: float32 (n, candidates), the softmax of cosines times 100. Pairs, zero-shot: float32 (n,), the
+            logistic function of their cosines, as with AutoGluon. Pairs, similarity: float32 (n, 2), not matching and matching, (1 + cosine) / 2: a scale, not a
             calibrated probability.
         """
-        given = columns.with_contents(columns.table(data), id_mappings)
+        given = columns.with_contents(columns.table(data), id_mappings, all_here=candidate_data is None)
         if candidate_data is not None:
             return self._shown(
                 _softmax(LOGIT_SCALE * self._against(given, candidate_data, id_mappings)), given, as_pandas
             )
         cosines = self._of_pairs(given)
         if not self._problem.matching:
-            return self._shown(cosines, given, as_pandas)
+            return self._shown(np.asarray(1 / (1 + np.exp(-cosines)), np.float32), given, as_pandas)
         if not as_multiclass:
             return self._shown((1 + cosines) / 2, given, as_pandas)
         chances = evaluation.chances(cosines, self.classes, self.match_label)
@@ -302,7 +306,7 @@ class MultiModalPredictor:
 
     def _against(self, given: Table, candidate_data: Any, id_mappings: Mapping[str, Any] | None) -> Rows:
         """Cosines of rows and candidates: (n, candidates)."""
-        candidates = columns.with_contents(columns.table(candidate_data), id_mappings)
+        candidates = columns.with_contents(columns.table(candidate_data), id_mappings, all_here=False)
         if not len(candidates):
             raise UsageError("candidate_data is empty: give at least one candidate")
         asked = self._one(given, self._roles.others(given), "data")
@@ -354,12 +358,13 @@ class MultiModalPredictor:
             chunk_size: taken for AutoGluon's sake.
             similarity_type: "cosine" or "dot_prod".
             cutoffs: how many places of a ranking are looked at.
-            label: the column with the label, or relevance; the predictor's own where it is None.
+            label: the column with the label, or relevance; the predictor's own where it is None; for ranking "relevance" where
+                there is such a column, else every pair of the data is relevant.
             return_pred: for pairs, also return what `predict` says.
             realtime: taken for AutoGluon's sake.
 
         Returns:
-            Name of the metric → score; for ranking "metric@cutoff" → score.
+            Name of the metric → score; for ranking "metric@cutoff" → score. Pairs with a picture that was skipped are left out.
         """
         if not self._problem.matching:
             raise UsageError(f"{self.problem_type} cannot be evaluated: make a predictor for one of the similarities")
@@ -404,7 +409,7 @@ class MultiModalPredictor:
             "column_types": self.column_types,
             "hyperparameters": replace(self._settings, checkpoint="").as_hyperparameters(),
         }
-        saved.write(_folder(path), choices, self._settings.checkpoint, standalone=standalone)
+        saved.write(_folder(path), choices, self._encoder.card.name, standalone=standalone)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], resume: bool = False, verbosity: int = 3) -> Self:  # noqa: ARG003, FBT001, FBT002
@@ -451,7 +456,14 @@ def _softmax(logits: Rows) -> Rows:
     return np.asarray(chances / chances.sum(1, keepdims=True), np.float32)
 
 
+def _plain(label: Any) -> Any:
+    """A label as Python has it, not as NumPy: it is compared, shown and saved."""
+    return label.item() if isinstance(label, np.generic) else label
+
+
 def _column_types(given: Mapping[str, str] | None) -> dict[str, Any]:
+    if not isinstance(given, Mapping | None):
+        raise UsageError("column_types is a dict: {'column': 'image' or 'text'}")
     for name, kind in (given or {}).items():
         if kind not in columns.COLUMN_TYPES:
             raise UsageError(f"column_types[{name!r}] is {kind!r}: choose 'image' or 'text'")

@@ -57,7 +57,8 @@ def problem_of(problem_type: str | None, pipeline: str | None) -> Problem:
     Raises:
         UsageError: neither is given, both are and differ, or no CLIP serves it.
     """
-    given = [_OLD_NAMES.get(name.lower(), name.lower()) for name in (problem_type, pipeline) if name is not None]
+    said = [str(name).lower() for name in (problem_type, pipeline) if name is not None]
+    given = [_OLD_NAMES.get(name, name) for name in said]
     if len(set(given)) > 1:
         raise UsageError(f"problem_type={problem_type!r} and pipeline={pipeline!r} differ: give one of them")
     if not given:
@@ -75,7 +76,7 @@ def checkpoint_of(problem: Problem, preset: str | None) -> str:
     Raises:
         UsageError: no such preset.
     """
-    asked = (preset or "default").lower().removesuffix("_hpo")
+    asked = str(preset or "default").lower().removesuffix("_hpo")
     if asked not in problem.checkpoints:
         raise UsageError(f"there is no preset {preset!r}: {_near(asked, problem.checkpoints)}")
     return problem.checkpoints[asked]

@@ -4,12 +4,12 @@ Knows no vectors: scores by name against relevance by name.
 """
 
 import math
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from glimpse.automm.notices import warn
 from glimpse.errors import UsageError
 
 Scores = Mapping[Any, Mapping[Any, float]]  # query → response → score, or relevance
@@ -43,11 +43,13 @@ def compute_ranking_score(
     Raises:
         UsageError: no such metric, a cutoff below 1, or no query.
     """
+    if isinstance(metrics, Sequence) and list(metrics) == [AUTOMM]:
+        metrics = AUTOMM
     names = _names(metrics)
     if not qrel_dict:
         raise UsageError("qrel_dict is empty: give {query: {response: relevance}}")
-    if not cutoffs or any(k < 1 for k in cutoffs):
-        raise UsageError(f"cutoffs are {list(cutoffs)}: give numbers from 1")
+    if not isinstance(cutoffs, Sequence) or not cutoffs or any(not isinstance(k, int) or k < 1 for k in cutoffs):
+        raise UsageError(f"cutoffs are {cutoffs}: give a list of whole numbers from 1")
     _tell_of_hopeless(qrel_dict)
     formulas, digits = (_AUTOMM, _AUTOMM_DIGITS) if metrics == AUTOMM else (_FORMULAS, None)
     rankings = [(_ranked(results.get(query, {})), relevance) for query, relevance in qrel_dict.items()]
@@ -63,7 +65,7 @@ def _names(metrics: str | Sequence[str] | None) -> list[str]:
     if metrics == AUTOMM:
         return list(_AUTOMM_NAMES)
     asked = list(_FORMULAS) if metrics is None else [metrics] if isinstance(metrics, str) else list(metrics)
-    names = [name.lower() for name in asked]
+    names = [str(name).lower() for name in asked]
     unknown = [name for name in names if name not in _FORMULAS]
     if unknown:
         raise UsageError(f"there is no metric {unknown[0]!r}: choose from {', '.join(_FORMULAS)}, or '{AUTOMM}'")
@@ -73,7 +75,7 @@ def _names(metrics: str | Sequence[str] | None) -> list[str]:
 def _tell_of_hopeless(relevances: Scores) -> None:
     count = sum(not any(value > 0 for value in of_query.values()) for of_query in relevances.values())
     if count:
-        warnings.warn(f"{count} of {len(relevances)} queries have no relevant response: they count as 0", stacklevel=3)
+        warn(f"{count} of {len(relevances)} queries have no relevant response: they count as 0")
 
 
 Ranking = list[tuple[Any, float]]  # responses with their scores, best first

@@ -29,10 +29,12 @@ class Roles:
         return [name for name in given.columns if name != self.label]
 
     def side(self, given: Table, signature: Signature | None) -> list[str]:
-        """The columns of the side that is asked for, or of the first that the data has; all of them where none was told of.
+        """The columns of a side: of the one that is asked for if the data has them, else of the other, as AutoGluon does.
+
+        All columns where no side was told of.
 
         Raises:
-            UsageError: no such side, or the data does not have its columns.
+            UsageError: no such side, or the data has the columns of neither.
         """
         if signature not in {None, "query", "response"}:
             raise UsageError(f"signature is {signature!r}: choose 'query' or 'response'")
@@ -40,12 +42,16 @@ class Roles:
         told = {side: names for side, names in (("query", self.query), ("response", self.response)) if names}
         if not told or every in ([LIST], [signature]):
             return every
-        asked = [signature] if signature in told else [*told]
-        for side in asked:
+        for side in sorted(told, key=lambda side: side != signature):
             if set(told[side]) <= set(every):
                 return told[side]
-        wanted = " or ".join(f"{side} {', '.join(told[side])}" for side in asked)
+        wanted = " or ".join(f"{side} {', '.join(told[side])}" for side in told)
         raise UsageError(f"the data has the columns {', '.join(every)}, and not those of the {wanted}")
+
+    def header(self, signature: Signature | None) -> str:
+        """What the column of a list is called."""
+        told = {"query": self.query, "response": self.response}.get(signature or "")
+        return told[0] if told else signature or LIST
 
     def pair(self, given: Table) -> tuple[list[str], list[str]]:
         """The columns of the query and of the response; the two that there are where they were not told.
@@ -66,4 +72,6 @@ class Roles:
 
 def names_of(given: str | Sequence[str] | None) -> list[str] | None:
     """One column or several, as a list."""
-    return [given] if isinstance(given, str) else None if given is None else list(given)
+    if given is None or not isinstance(given, Sequence) or isinstance(given, str):
+        return None if given is None else [str(given)]
+    return [str(name) for name in given]

@@ -13,6 +13,20 @@ from glimpse.errors import UsageError
 FILE = "predictor.json"
 MODEL = "model"
 VERSION = 1
+CHOICES = {
+    "problem_type",
+    "label",
+    "query",
+    "response",
+    "match_label",
+    "classes",
+    "eval_metric",
+    "column_types",
+    "hyperparameters",
+}
+"""What is kept of a predictor."""
+
+_DAMAGED = "{} is damaged: save the predictor again"
 
 
 def write(folder: Path, choices: Mapping[str, Any], checkpoint: str, *, standalone: bool) -> None:
@@ -53,10 +67,12 @@ def read(folder: Path) -> tuple[dict[str, Any], str]:
     try:
         choices = json.loads((folder / FILE).read_text("utf-8"))
         version, checkpoint = choices.pop("version"), choices.pop("checkpoint")
-    except (ValueError, KeyError, AttributeError):
-        raise UsageError(f"{folder / FILE} is damaged: save the predictor again") from None
-    if version != VERSION:
+    except (ValueError, LookupError, AttributeError, TypeError):
+        raise UsageError(_DAMAGED.format(folder / FILE)) from None
+    if isinstance(version, int) and version > VERSION:
         raise UsageError(f"{folder} was saved by a later glimpse (format {version}): update glimpse")
+    if version != VERSION or choices.keys() != CHOICES or not isinstance(choices["hyperparameters"], dict):
+        raise UsageError(_DAMAGED.format(folder / FILE))
     return choices, checkpoint or str(folder / MODEL)
 
 

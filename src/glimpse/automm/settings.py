@@ -2,13 +2,13 @@
 
 import math
 import os
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any, Literal
 
 from glimpse import hub, zoo
+from glimpse.automm.notices import warn
 from glimpse.automm.presets import Problem, checkpoint_of
 from glimpse.errors import UsageError
 
@@ -57,12 +57,11 @@ def read(hyperparameters: Hyperparameters | None, problem: Problem, preset: str 
         elif key == "model.names":
             _only_clip(value)
         elif key not in _WITHOUT_EFFECT:
-            raise UsageError(_unknown(key))
+            raise UsageError(_unknown(str(key)))
     if problem.stands_in_for and not {"model.clip.checkpoint_name", "model.names"} & given.keys():
-        warnings.warn(
+        warn(
             f"{problem.name}: AutoGluon's default is {problem.stands_in_for}, glimpse takes the CLIP {settings.checkpoint};"
-            " name one by hyperparameters={'model.clip.checkpoint_name': …} to choose",
-            stacklevel=2,
+            " name one by hyperparameters={'model.clip.checkpoint_name': …} to choose"
         )
     return settings
 
@@ -79,6 +78,8 @@ def model_name(checkpoint: str | os.PathLike[str]) -> str:
 def _pairs(hyperparameters: Hyperparameters | None) -> dict[str, Any]:
     if isinstance(hyperparameters, Mapping):
         return dict(hyperparameters)
+    if not isinstance(hyperparameters, str | Sequence | None):
+        raise UsageError(f"hyperparameters are a {type(hyperparameters).__name__}: give a dict, or 'key=value' texts")
     words = hyperparameters.split() if isinstance(hyperparameters, str) else list(hyperparameters or ())
     pairs = [str(word).partition("=") for word in words]
     if not all(equals for _, equals, _ in pairs):
@@ -105,7 +106,7 @@ def _positive(key: str, value: Any) -> int:
 def _gpus(key: str, value: Any) -> int:
     number = _integer(key, value)
     if number > 0:
-        warnings.warn(f"{key} is {number}, but glimpse has no GPU runtime yet: the processor computes", stacklevel=2)
+        warn(f"{key} is {number}, but glimpse has no GPU runtime yet: the processor computes")
     return number
 
 
@@ -132,7 +133,7 @@ def _precision(key: str, value: Any) -> str:
 
 
 def _missing(key: str, value: Any) -> str:
-    if value not in {"raise", "zero", "skip"}:
+    if value not in ("raise", "zero", "skip"):
         raise UsageError(f"{key} is {value!r}: choose 'raise', 'zero' or 'skip'")
     return str(value)
 
