@@ -39,7 +39,9 @@ def made(page: str) -> nbformat.NotebookNode:
 def run(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """Run it in an empty folder; raises where a cell does."""
     with TemporaryDirectory() as folder:
-        client = NotebookClient(notebook, record_timing=False, resources={"metadata": {"path": folder}})
+        client = NotebookClient(
+            notebook, record_timing=False, coalesce_streams=True, resources={"metadata": {"path": folder}}
+        )
         return client.execute()
 
 
