@@ -281,8 +281,10 @@ def test_cells_that_are_no_pictures_are_failures_too(zero_shot, paths):
 def test_a_picture_in_a_cell_is_named_by_its_place(zero_shot, paths):
     code = base64.b64encode(Path(paths[0]).read_bytes()).decode()
     with pytest.raises(BadItems) as raised:
-        zero_shot.extract_embedding({"x": [paths[0], code[:400], b"no picture", None, "", code]})
-    assert [failure.key for failure in raised.value.failures] == ["x[1]", "x[2]", "x[3]", "x[4]"]
+        zero_shot.extract_embedding(
+            {"x": [paths[0], code[:401], b"no picture", None, "", code, None, "", code[:99] + "é"]}
+        )
+    assert [failure.key for failure in raised.value.failures] == [f"x[{row}]" for row in (1, 2, 3, 4, 6, 7, 8)]
 
 
 def test_lists_frames_and_files_are_data(zero_shot, paths, tmp_path):

@@ -91,7 +91,7 @@ def picture(cell: Any, place: str) -> Any:
     if is_empty(cell) or (isinstance(cell, str) and not cell):
         return _failing(place, "empty", "the cell is empty")
     if isinstance(cell, bytes | bytearray | memoryview):
-        return _item(place, len(cell), lambda: bytes(cell))
+        return _item(place, lambda: bytes(cell))
     if isinstance(cell, np.ndarray) and not _is_picture_array(cell):
         shapes = "give uint8 (h, w), (h, w, 3) or (h, w, 4)"
         return _failing(place, "unsupported-format", f"an array of {cell.dtype} {cell.shape} is no picture: {shapes}")
@@ -103,26 +103,27 @@ def _named(cell: str, place: str) -> Any:
     if _URL.fullmatch(cell):
         return _failing(cell, "unreadable", "an address is not fetched: glimpse.automm.download(…) gives a file")
     if _is_base64(cell):
-        return _item(place, len(cell) * 3 // 4, lambda: _decoded(cell))
+        return _item(place, lambda: _decoded(cell))
     is_path = len(cell) <= _LONGEST_PATH and not re.search("[\0\ud800-\udc7f\udd00-\udfff]", cell)
     return _expanded(cell) if is_path else _failing(place, "unreadable", "neither a path nor a picture in base64")
 
 
 def _decoded(text: str) -> bytes:
-    """What base64 says, as far as it is right: the rest is missing, and the picture fails as truncated."""
-    body = _body(text)
+    """What base64 says; decoded when it is its turn, for a column of photographs is gigabytes."""
     try:
-        return base64.b64decode(body)
-    except ValueError:
-        return base64.b64decode(body[: len(body) // 4 * 4 - 4])
+        return base64.b64decode(_body(text))
+    except ValueError as error:
+        raise BadItem("truncated", "the base64 of the picture is cut short or damaged") from error
 
 
 def _is_picture_array(array: "np.ndarray[Any, Any]") -> bool:
     return array.dtype == np.uint8 and array.size > 0 and (array.ndim == 2 or array.shape[2:] in {(3,), (4,)})  # noqa: PLR2004
 
 
-def _item(key: str, size: int, data: Callable[[], bytes]) -> Item:
-    return Item(key, size, 0, lambda most=-1: data() if most < 0 else data()[:most])
+def _item(key: str, data: Callable[[], bytes]) -> Item:
+    return Item(
+        key, 0, 0, lambda _=-1: data()
+    )  # the size is for files, of which a large one is looked at before it is read
 
 
 def _failing(key: str, code: str, message: str) -> Item:

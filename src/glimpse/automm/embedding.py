@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from glimpse import terminal
 from glimpse.automm import columns
-from glimpse.automm.cells import picture
+from glimpse.automm.cells import is_empty, picture
 from glimpse.automm.columns import Column, Table
 from glimpse.automm.notices import PictureWarning, warn
 from glimpse.automm.presets import Kind
@@ -122,12 +122,16 @@ def only(named: Mapping[str, T], what: str) -> T:
 
 
 def _distinct(cells: Sequence[Any]) -> tuple[list[int], NDArray[np.intp]]:
-    """The rows where something stands for the first time, and which of them each row is like; texts and paths are compared."""
+    """The rows where something stands for the first time, and which of them each row is like.
+
+    Texts and paths are compared, other things are the same or not; empty cells are never alike, so that each is named.
+    """
     known: dict[Any, int] = {}
     firsts: list[int] = []
     places = np.empty(len(cells), np.intp)
     for row, cell in enumerate(cells):
-        key = os.fspath(cell) if isinstance(cell, str | os.PathLike) else id(cell)
+        path = os.fspath(cell) if isinstance(cell, str | os.PathLike) else None
+        key = ("row", row) if path == "" or is_empty(cell) else path or id(cell)
         if key not in known:
             known[key] = len(firsts)
             firsts.append(row)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from glimpse import search
 from glimpse.automm import arrays
 from glimpse.automm.columns import pandas, table, with_contents
+from glimpse.automm.embedding import only
 from glimpse.errors import UsageError
 from glimpse.values import Rows
 
@@ -155,11 +156,7 @@ def _embeddings(
     told = getattr(matcher, side)
     given = with_contents(table(data, told[0] if told else side), id_mappings, all_here=False)
     found = matcher.extract_embedding(given, signature=side)
-    if not isinstance(found, Mapping):
-        return found
-    if len(found) > 1:
-        raise UsageError(f"{side}_data has several kinds of embeddings, {', '.join(found)}: leave one column")
-    return next(iter(found.values()))
+    return only(found, f"{side}_data") if isinstance(found, Mapping) else found
 
 
 def _fitting(a: Any, name: str, b: Any, other: str) -> tuple[Rows, Rows]:
