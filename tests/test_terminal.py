@@ -42,6 +42,21 @@ def test_a_terminal_gets_a_bar_with_rate_and_a_table(monkeypatch):
     assert "/a/[red]b.jpg" in shown  # markup in a name is no markup
 
 
+def test_a_terminal_gets_a_bar_of_bytes_and_nothing_else_does(monkeypatch, capsys):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "100")
+    with terminal.byte_progress("a.jpg") as update:
+        update(500_000, 2_000_000)
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setattr(sys, "stderr", Screen())
+    with terminal.byte_progress("[b]\x1b.jpg") as update:
+        update(500_000, None)
+        update(500_000, 2_000_000)
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", sys.stderr.getvalue())
+    assert "[b]\\x1b.jpg" in shown  # neither markup nor a control character
+    assert "0.5/2.0 MB" in shown
+
+
 def test_quiet_progress_says_nothing(capsys):
     with terminal.progress("x", quiet=True) as update:
         update(Progress(1, 1, 1, 0, 1.0))
