@@ -17,9 +17,11 @@ from glimpse import __version__
 from glimpse.errors import BadItem, GlimpseError, UsageError
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from glimpse.collection import Collection, Generation
     from glimpse.encoder import Encoder
-    from glimpse.values import Failure, Hit
+    from glimpse.values import Failure, Hit, Report, Sampling
 
 SHOWN_FAILURES = 20  # of a run; the ledger has them all
 FAILED_ITEMS, WRONG_USE, DEFECT, INTERRUPTED = 1, 2, 70, 130
@@ -152,61 +154,130 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 
 
 @cli.command()
-@click.argument("places", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("places", nargs=-1, required=True)
 @_collection
 @_model(None)
 @_runtime
 @_precision
 @_parity
+@click.option(
+    "--include", multiple=True, metavar="PATTERN", help="Only files that match, as in .gitignore; several times."
+)
+@click.option(
+    "--exclude", multiple=True, metavar="PATTERN", help="Leave out what matches, as in .gitignore; several times."
+)
+@click.option("--hidden", is_flag=True, help="Also files and folders whose names begin with a dot.")
+@click.option("--column", help="Of tables: the column with paths, URLs or bytes.")
+@click.option("--key-column", help="Of tables with bytes: the column with their names.")
+@click.option("--sampling", help="Frames of films: shots, keyframes, or one every so many seconds.  [default: shots]")
+@click.option("--min-side", default=1, type=click.IntRange(1), help="Refuse pictures with a shorter side, in pixels.")
+@click.option("--watch", is_flag=True, help="Stay, and keep the collection current when files change.")
 @click.option("--retry-failed", is_flag=True, help="Try again what failed before, though the files have not changed.")
 @_json
 def index(
-    places: tuple[Path, ...],
+    places: tuple[str, ...],
     collection: Path | None,
     model: str | None,
     runtime: str,
     precision: str,
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
+    column: str | None,
+    key_column: str | None,
+    sampling: str | None,
+    min_side: int,
     *,
     parity: bool,
+    hidden: bool,
+    watch: bool,
     retry_failed: bool,
     as_json: bool,
 ) -> int:
-    """Put the pictures of files and folders into a collection.
+    """Put pictures and films into a collection.
 
-    What has not changed since the last time is not read again; files that moved or went away are noticed. Without
-    --model a new collection uses ViT-B-32-256/datacomp_s34b_b86k, and an old one the model that made it. Ctrl-C stops
-    after the batch at hand; what was done is kept.
+    PLACES are files, folders, globs, tar archives, tables (parquet, csv, jsonl), URLs (s3://, gs://, https://), or - for
+    a list on standard input. What has not changed since the last time is not read again; files that moved or went away
+    are noticed. Without --model a new collection uses ViT-B-32-256/datacomp_s34b_b86k, and an old one the model that
+    made it. Ctrl-C stops after the batch at hand; what was done is kept.
     """
-    from dataclasses import asdict  # noqa: PLC0415
-
-    from glimpse import terminal  # noqa: PLC0415
+    from glimpse import terminal, watching  # noqa: PLC0415
     from glimpse.collection import DEFAULT_MODEL  # noqa: PLC0415
-    from glimpse.sources.folder import root  # noqa: PLC0415
+    from glimpse.pipeline import check  # noqa: PLC0415
+    from glimpse.values import Selection  # noqa: PLC0415
 
-    for place in places:  # before a model is fetched
-        root(place)
+    selection = Selection(include, exclude, hidden, column, key_column)
+    frames = _sampling(sampling)
+    check(places, selection)  # before a model is fetched
+    if watch:
+        watching.check(places)
     made_by = _made_by(collection)
     name = model or (made_by.model if made_by else DEFAULT_MODEL)
     encoder = _encoder(name, runtime, precision, parity=parity or bool(made_by and made_by.parity))
     with _open(collection, encoder, create=True) as photos:
-        with _ctrl_c() as stopped, terminal.progress("indexing", quiet=as_json) as progress:
-            report = photos.index(*places, progress=progress, stop=stopped, retry_failed=retry_failed)
-        if as_json:
-            terminal.show_json(asdict(report))
-        else:
-            _show_failures(report.failures, SHOWN_FAILURES)
-            terminal.say(f"{report}; {len(photos)} pictures in {photos.path}")
+        options: dict[str, Any] = {
+            "selection": selection,
+            "sampling": frames,
+            "min_side": min_side,
+            "retry_failed": retry_failed,
+        }
+        with _stopping() as stopped:
+            with terminal.progress("indexing", quiet=as_json) as progress:
+                report = photos.index(*places, progress=progress, stop=stopped, **options)
+            _show_report(report, photos, as_json=as_json)
+            if watch and not report.interrupted:
+                terminal.say("watching for changes; Ctrl-C ends it")
+                for change in photos.watch(*places, stop=stopped, **options):
+                    _show_report(change, photos, as_json=as_json)
     return INTERRUPTED if report.interrupted else FAILED_ITEMS if report.failures else 0
 
 
-class _ctrl_c:  # noqa: N801  (used like a function)
-    """Make Ctrl-C a question that the run asks between batches; a second Ctrl-C stops at once."""
+def _sampling(asked: str | None) -> "Sampling | None":
+    """What --sampling says."""
+    from glimpse.values import Sampling  # noqa: PLC0415
+
+    if asked is None:
+        return None
+    if asked == "shots":
+        return Sampling()
+    if asked == "keyframes":
+        return Sampling("keyframes")
+    try:
+        seconds = float(asked)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise UsageError(f"--sampling is {asked!r}: choose shots, keyframes, or a number of seconds")
+    return Sampling("every", seconds)
+
+
+def _show_report(report: "Report", photos: "Collection", *, as_json: bool) -> None:
+    from dataclasses import asdict  # noqa: PLC0415
+
+    from glimpse import terminal  # noqa: PLC0415
+
+    if as_json:
+        terminal.show_json(asdict(report))
+        return
+    _show_failures(report.failures, SHOWN_FAILURES)
+    if report.frames:
+        terminal.say(report.profile())
+    terminal.say(f"{report}; {_counted(photos)} in {photos.path}")
+
+
+def _counted(photos: "Collection") -> str:
+    counts = photos.counts()
+    films = f" and {counts['frames']} frames of {counts['films']} films" if counts["films"] else ""
+    return f"{counts['pictures']} pictures{films}"
+
+
+class _stopping:  # noqa: N801  (used like a function)
+    """Make Ctrl-C and SIGTERM a question that the run asks between batches; a second Ctrl-C stops at once."""
 
     def __enter__(self) -> Callable[[], bool]:
         import signal  # noqa: PLC0415
 
         self._asked = False
-        self._before = signal.signal(signal.SIGINT, self._ask)
+        self._before = {one: signal.signal(one, self._ask) for one in (signal.SIGINT, signal.SIGTERM)}
         return lambda: self._asked
 
     def _ask(self, *_: Any) -> None:
@@ -217,7 +288,8 @@ class _ctrl_c:  # noqa: N801  (used like a function)
     def __exit__(self, *_: object) -> None:
         import signal  # noqa: PLC0415
 
-        signal.signal(signal.SIGINT, self._before)
+        for one, before in self._before.items():
+            signal.signal(one, before)
 
 
 def _show_failures(failures: Sequence["Failure"], most: int | None = None) -> None:
@@ -234,6 +306,8 @@ def _show_failures(failures: Sequence["Failure"], most: int | None = None) -> No
 @click.option("--image", type=click.Path(path_type=Path), help="Search by a picture file instead of a text.")
 @click.option("--key", help="Search by an item of the collection: more like this.")
 @click.option("-k", "count", default=10, show_default=True, type=click.IntRange(1), help="How many at most.")
+@click.option("--frames", is_flag=True, help="Find frames rather than films: several of one film.")
+@click.option("--moments", is_flag=True, help="Show which parts of films answer.")
 @_collection
 @_model(None)
 @_json
@@ -245,11 +319,14 @@ def search(
     collection: Path | None,
     model: str | None,
     *,
+    frames: bool,
+    moments: bool,
     as_json: bool,
 ) -> None:
-    """Find pictures by a text, a picture or a key.
+    """Find pictures and films by a text, a picture or a key.
 
-    Best first, with their cosines. Without --model, the model that made the collection is used.
+    Best first, with their cosines, and for films the time of the best frame. Without --model, the model that made the
+    collection is used.
     """
     if sum(query is not None for query in (text, image, key)) != 1:
         raise UsageError("say what to look for: a text, --image FILE or --key KEY, and only one of them")
@@ -257,9 +334,9 @@ def search(
         if not len(photos):
             raise UsageError(f"{photos.path} is empty: `glimpse index FOLDER` fills it")
         if key is not None:
-            hits = photos.search(key=_full(key, photos), k=count)
+            hits = photos.search(key=_full(key, photos), k=count, frames=frames, moments=moments)
         else:
-            hits = photos.search(text if text is not None else image, k=count)
+            hits = photos.search(text if text is not None else image, k=count, frames=frames, moments=moments)
     _show_hits(hits, as_json=as_json)
 
 
@@ -267,7 +344,7 @@ def _full(key: str, photos: "Collection") -> str:
     """A key as it is stored: a file may be named from where one stands."""
     from glimpse.sources.folder import key_of  # noqa: PLC0415
 
-    absolute = key_of(Path(os.path.abspath(key)))  # noqa: PTH100  (resolve() would follow links)
+    absolute = key_of(os.path.abspath(key))  # noqa: PTH100  (resolve() would follow links)
     return absolute if absolute in photos else key
 
 
@@ -275,13 +352,58 @@ def _show_hits(hits: Sequence["Hit"], *, as_json: bool) -> None:
     from glimpse import terminal  # noqa: PLC0415
 
     if as_json:
-        terminal.show_json([{"key": hit.key, "score": round(hit.score, 6)} for hit in hits])
-    else:
-        terminal.show_table(["score", "picture"], [[f"{hit.score:.4f}", hit.key] for hit in hits])
+        terminal.show_json([_hit_facts(hit) for hit in hits])
+        return
+    rows = [[f"{hit.score:.4f}", hit.item, _clock(hit.time)] for hit in hits]
+    parts = [", ".join(f"{_clock(part.start)}–{_clock(part.end)}" for part in hit.moments) for hit in hits]
+    headings = ["score", "picture", *(["time"] if any(hit.time is not None for hit in hits) else [])]
+    shown = [[*row[: len(headings)], *([part] if any(parts) else [])] for row, part in zip(rows, parts, strict=True)]
+    terminal.show_table([*headings, *(["moments"] if any(parts) else [])], shown)
+
+
+def _hit_facts(hit: "Hit") -> dict[str, Any]:
+    """A hit as JSON; what it does not have is left out."""
+    from dataclasses import asdict  # noqa: PLC0415
+
+    facts: dict[str, Any] = {"key": hit.key, "score": round(hit.score, 6)}
+    facts |= {} if hit.time is None else {"item": hit.item, "time": hit.time}
+    facts |= {"metadata": hit.metadata} if hit.metadata else {}
+    return facts | ({"moments": [asdict(part) for part in hit.moments]} if hit.moments else {})
+
+
+def _clock(seconds: float | None) -> str:
+    """A time code: hours where there are any, minutes, seconds and thousandths."""
+    if seconds is None:
+        return ""
+    thousandths = round(seconds * 1000)
+    minutes, rest = divmod(thousandths, 60_000)
+    hours, minutes = divmod(minutes, 60)
+    code = (
+        f"{minutes:02}:{rest // 1000:02}.{rest % 1000:03}" if hours else f"{minutes}:{rest // 1000:02}.{rest % 1000:03}"
+    )
+    return f"{hours}:{code}" if hours else code
 
 
 @cli.command()
-@click.argument("pictures", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("key")
+@click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="A .jpg, .png or .webp file.")
+@click.option(
+    "--size", default=320, show_default=True, type=click.IntRange(16, 4096), help="The longer side, in pixels."
+)
+@_collection
+def thumbnail(key: str, output: Path, size: int, collection: Path | None) -> None:
+    """Write a small picture of an item, or of a frame of a film (FILM#t=12.480)."""
+    from glimpse import terminal  # noqa: PLC0415
+
+    _check_picture_file(output)
+    with _open(collection) as photos:
+        picture = photos.thumbnail(_full(key, photos), size)
+    _save(picture, output)
+    terminal.say(f"{picture.width} × {picture.height} pixels in {output}")
+
+
+@cli.command()
+@click.argument("pictures", nargs=-1)
 @click.option("--texts", type=click.Path(path_type=Path), help="Embed the lines of a text file instead of pictures.")
 @click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="A .npy or .parquet file.")
 @_model("ViT-B-32-256/datacomp_s34b_b86k")
@@ -289,7 +411,7 @@ def _show_hits(hits: Sequence["Hit"], *, as_json: bool) -> None:
 @_precision
 @_parity
 def embed(
-    pictures: tuple[Path, ...],
+    pictures: tuple[str, ...],
     texts: Path | None,
     output: Path,
     model: str,
@@ -310,10 +432,10 @@ def embed(
     if bool(pictures) == (texts is not None):
         raise UsageError("say what to embed: pictures and folders, or --texts FILE")
     export.check(output)
-    lines, items = (export.lines(texts), []) if texts else ([], export.files(pictures))
+    lines, items = (export.lines(texts), None) if texts else ([], export.files(pictures))
     encoder = _encoder(model, runtime, precision, parity=parity)
     with terminal.progress("embedding") as progress:
-        embedded = export.texts(encoder, lines) if texts else export.pictures(encoder, items, progress)
+        embedded = export.pictures(encoder, items, progress) if items is not None else export.texts(encoder, lines)
     export.write(output, embedded.keys, embedded.rows)
     _show_failures(embedded.failures)
     terminal.say(f"{len(embedded.keys)} vectors of {encoder.dim} in {output}")
@@ -321,7 +443,7 @@ def embed(
 
 
 @cli.command()
-@click.argument("pictures", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("pictures", nargs=-1, required=True)
 @click.option("--label", "-l", "labels", multiple=True, required=True, help="A choice; give several.")
 @click.option("--template", multiple=True, help='The sentence a label is put into. Default: "a photo of a {}".')
 @_model("ViT-B-32-256/datacomp_s34b_b86k")
@@ -330,7 +452,7 @@ def embed(
 @_parity
 @_json
 def classify(
-    pictures: tuple[Path, ...],
+    pictures: tuple[str, ...],
     labels: tuple[str, ...],
     template: tuple[str, ...],
     model: str,
@@ -405,16 +527,23 @@ def status(collection: Path | None, *, as_json: bool) -> None:
 
     with _open(collection) as photos:
         made_by, failures = photos.generation, photos.failures()
-        items, size, codes = len(photos), photos.path.stat().st_size, Counter(failure.code for failure in failures)
+        items, size, codes = photos.counts(), photos.path.stat().st_size, Counter(failure.code for failure in failures)
     if as_json:
-        facts = {"collection": str(photos.path), "bytes": size, "items": items, "failed": codes}
+        facts = {
+            "collection": str(photos.path),
+            "bytes": size,
+            "items": items["pictures"] + items["films"],
+            "failed": codes,
+        }
+        facts |= {name: items[name] for name in ("pictures", "films", "frames")}
         model = asdict(made_by) if made_by else None
         terminal.show_json(facts | {"model": model, "failures": [asdict(failure) for failure in failures]})
         return
     rows = [
         ["collection", str(photos.path)],
         ["size", f"{size / 1e6:.1f} MB"],
-        ["pictures", str(items)],
+        ["pictures", str(items["pictures"])],
+        ["films", f"{items['films']}, with {items['frames']} frames" if items["films"] else "none"],
         ["model", f"{made_by.model}, {made_by.dim} dimensions, {made_by.precision}" if made_by else "none yet"],
         ["failed", ", ".join(f"{count} {code}" for code, count in codes.items()) or "none"],
     ]
@@ -455,7 +584,7 @@ def errors(
 def _is_below(key: str, places: Sequence[Path]) -> bool:
     from glimpse.sources.folder import key_of  # noqa: PLC0415
 
-    named = [key_of(Path(os.path.abspath(os.path.expanduser(place)))) for place in places]  # noqa: PTH100, PTH111
+    named = [key_of(os.path.abspath(os.path.expanduser(place))) for place in places]  # noqa: PTH100, PTH111
     return any(key == place or key.startswith(place.rstrip(os.sep) + os.sep) for place in named)
 
 
@@ -480,14 +609,10 @@ def demo(output: Path) -> None:
     from glimpse import terminal  # noqa: PLC0415
     from glimpse.sheet import contact_sheet  # noqa: PLC0415
 
-    if not output.parent.is_dir() or output.suffix.lower() not in (".jpg", ".jpeg", ".png", ".webp"):
-        raise UsageError(f"{output} cannot be written: name a .jpg or .png file in a folder that there is")
+    _check_picture_file(output)
     answers = bundled.answers(progress=terminal.say)
     sheet = contact_sheet(answers)
-    try:
-        sheet.save(output, quality=90)
-    except OSError as error:
-        raise UsageError(f"{output} cannot be written ({error.strerror}): name another place with --output") from error
+    _save(sheet, output)
     for query, hits in answers:
         print(query)
         for hit in hits:
@@ -497,6 +622,18 @@ def demo(output: Path) -> None:
     terminal.say(f"The pictures found are in {output}. The demo model knows composed scenes, not photographs.")
     terminal.say(f"Next, with your own pictures:  {_typed()} index ~/Pictures")
     terminal.say(f'and then:                      {_typed()} search "a carriage"')
+
+
+def _check_picture_file(output: Path) -> None:
+    if not output.parent.is_dir() or output.suffix.lower() not in (".jpg", ".jpeg", ".png", ".webp"):
+        raise UsageError(f"{output} cannot be written: name a .jpg or .png file in a folder that there is")
+
+
+def _save(picture: "Image", output: Path) -> None:
+    try:
+        picture.save(output, quality=90)
+    except OSError as error:
+        raise UsageError(f"{output} cannot be written ({error.strerror}): name another place with --output") from error
 
 
 def _typed() -> str:

@@ -8,11 +8,29 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from glimpse.errors import NotACollection, StorageError
 
 _APPLICATION_ID = 0x676C696D  # "glim", in the header of the file
-_VERSION = 1
+_VERSION = 2
+_ITEMS = """
+CREATE TABLE items (
+    id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
+    digest BLOB NOT NULL, origin TEXT NOT NULL, metadata TEXT NOT NULL, duration REAL, sampling TEXT NOT NULL,
+    whole INTEGER NOT NULL
+) STRICT;
+CREATE TABLE failures (
+    key TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, code TEXT NOT NULL, message TEXT NOT NULL,
+    origin TEXT NOT NULL
+) STRICT;
+CREATE INDEX items_by_digest ON items (digest);
+CREATE TABLE frames (
+    id INTEGER PRIMARY KEY, item INTEGER NOT NULL REFERENCES items (id) ON DELETE CASCADE, time REAL NOT NULL,
+    generation INTEGER NOT NULL REFERENCES generations (id), vector BLOB NOT NULL, UNIQUE (item, time)
+) STRICT;
+"""
+# A picture is one frame at the time -1. `whole` is 0 while a film's frames are still being added. `origin` and `metadata` are JSON.
 _SCHEMA = f"""
 PRAGMA application_id = {_APPLICATION_ID};
 PRAGMA user_version = {_VERSION};
@@ -20,19 +38,20 @@ CREATE TABLE generations (
     id INTEGER PRIMARY KEY, model TEXT NOT NULL, fingerprint TEXT NOT NULL, dim INTEGER NOT NULL,
     precision TEXT NOT NULL, parity INTEGER NOT NULL
 ) STRICT;
-CREATE TABLE items (
-    id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
-    digest BLOB NOT NULL
-) STRICT;
-CREATE INDEX items_by_digest ON items (digest);
-CREATE TABLE vectors (
-    item INTEGER PRIMARY KEY REFERENCES items (id) ON DELETE CASCADE,
-    generation INTEGER NOT NULL REFERENCES generations (id), vector BLOB NOT NULL
-) STRICT;
-CREATE TABLE failures (
-    key TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, code TEXT NOT NULL, message TEXT NOT NULL
-) STRICT;
-"""
+{_ITEMS}"""
+_FROM_1_TO_2 = f"""
+ALTER TABLE items RENAME TO old_items;
+ALTER TABLE failures RENAME TO old_failures;
+DROP INDEX items_by_digest;
+{_ITEMS}
+INSERT INTO items SELECT id, key, size, mtime_ns, digest, json_array('folder', key), '{{}}', NULL, '', 1 FROM old_items;
+INSERT INTO frames (item, time, generation, vector) SELECT item, -1, generation, vector FROM vectors ORDER BY item;
+INSERT INTO failures SELECT key, size, mtime_ns, code, message, json_array('folder', key) FROM old_failures;
+DROP TABLE vectors;
+DROP TABLE old_failures;
+DROP TABLE old_items;
+PRAGMA user_version = 2;
+"""  # noqa: S608  (all of it is ours)
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -55,7 +74,7 @@ def connect(path: Path) -> sqlite3.Connection:
         try:
             if writable and _is_empty(db):
                 _create(db)
-            _check(db, path)
+            _check(db, path, writable=writable)
         except BaseException:
             db.close()
             raise
@@ -88,17 +107,38 @@ def _create(db: sqlite3.Connection) -> None:
     db.execute("PRAGMA journal_mode = WAL")
     with transaction(db):
         if _is_empty(db):  # nobody else was quicker
-            for statement in _SCHEMA.split(";"):
-                db.execute(statement)
+            _run(db, _SCHEMA)
 
 
-def _check(db: sqlite3.Connection, path: Path) -> None:
+def _run(db: sqlite3.Connection, script: str) -> None:
+    for statement in script.split(";"):
+        db.execute(statement)
+
+
+def _check(db: sqlite3.Connection, path: Path, *, writable: bool) -> None:
     (application,) = db.execute("PRAGMA application_id").fetchone()
-    (version,) = db.execute("PRAGMA user_version").fetchone()
     if application != _APPLICATION_ID:
         raise NotACollection(f"{path} is not a glimpse collection, it belongs to another program: name another file")
-    if version != _VERSION:
+    if _version_of(db) == 1 and writable:
+        _upgrade(db)
+    version = _version_of(db)
+    if version < _VERSION:
+        raise StorageError(f"{path} is of an older glimpse and cannot be brought up to date: it is read-only. Copy it")
+    if version > _VERSION:
         raise NotACollection(f"{path} was made by another version of glimpse (format {version}): update glimpse")
+
+
+def _version_of(db: sqlite3.Connection) -> int:
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _upgrade(db: sqlite3.Connection) -> None:
+    """Format 1 had pictures only; keys of files were their paths."""
+    db.execute("PRAGMA foreign_keys = OFF")
+    with transaction(db):
+        if _version_of(db) == 1:  # nobody else was quicker
+            _run(db, _FROM_1_TO_2)
+    db.execute("PRAGMA foreign_keys = ON")
 
 
 _SENTENCES = (
@@ -128,6 +168,49 @@ def explained(path: Path) -> Iterator[None]:
         ) from error
     except OSError as error:
         raise StorageError(f"{path} cannot be made or opened ({error.strerror}): name another place") from error
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Be the only process that indexes into a collection; a lock that the system takes away from a process that dies.
+
+    Raises:
+        StorageError: another process does.
+    """
+    lock = Path(f"{os.path.realpath(path)}-lock")
+    with explained(path), _locked(lock) as got:
+        if not got:
+            raise StorageError(f"another process is indexing into {path}: wait for it to end, and run this again")
+        yield
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[bool]:
+    """Hold a file's lock, and take the file away afterwards; says whether nobody else held it."""
+    import fcntl  # noqa: PLC0415  (Unix)
+
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        if _is_there(file, path):
+            try:
+                yield True
+            finally:
+                path.unlink(missing_ok=True)
+            return
+    with _locked(path) as got:
+        yield got
+
+
+def _is_there(file: IO[str], path: Path) -> bool:
+    """Whether a path still leads to an open file: the one before may have taken it away since it was opened."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager

@@ -19,11 +19,11 @@ from glimpse.decoders import image as decoder
 from glimpse.errors import BadItem, UsageError
 from glimpse.models import formats
 from glimpse.runtimes import Run, Tower
-from glimpse.sources.folder import item
-from glimpse.values import FAILURE_CODES, Failure, Item, ModelCard, Pixels, Rows
+from glimpse.sources.folder import read
+from glimpse.values import FAILURE_CODES, Failure, ModelCard, Named, Pixels, Rows
 
-PictureLike = str | os.PathLike[str] | bytes | Image.Image | np.ndarray[Any, Any] | Item
-"""A path, the bytes of a picture file, a Pillow picture, a uint8 array (h, w), (h, w, 3) or (h, w, 4), or a source's item."""
+PictureLike = str | os.PathLike[str] | bytes | Image.Image | np.ndarray[Any, Any] | Named
+"""A path, the bytes of a picture file, a Pillow picture, a uint8 array (h, w), (h, w, 3) or (h, w, 4), or bytes with a name."""
 
 BATCH = 64  # pictures decoded ahead of the tower, and texts of like length that run together
 LARGE = 1_000_000  # bytes; a larger file is looked at before it is read whole
@@ -300,28 +300,27 @@ def _open(picture: PictureLike) -> Image.Image:
     if isinstance(picture, bytes | bytearray | memoryview):
         return decoder.decode(bytes(picture))
     if isinstance(picture, str | os.PathLike):
-        return decoder.decode(picture_bytes(item(Path(picture))))
-    if isinstance(picture, Item):
-        return decoder.decode(picture_bytes(picture))
+        return decoder.decode(_picture_bytes(picture))
+    if isinstance(picture, Named):
+        return decoder.decode(picture.read())
     raise UsageError(
         f"a {type(picture).__name__} is not a picture: give a path, bytes, a Pillow picture or a uint8 array"
     )
 
 
-def picture_bytes(item: Item) -> bytes:
-    """All bytes of an item; of a large one only if it may be a picture, and not a film of gigabytes.
-
-    Raises:
-        BadItem: "unsupported-format", "vanished" or "unreadable".
-    """
-    if item.size > LARGE and not decoder.recognises(item.read(decoder.HEAD)):
+def _picture_bytes(path: str | os.PathLike[str]) -> bytes:
+    """All bytes of a file; of a large one only if it may be a picture, and not a film of gigabytes."""
+    head = read(path, LARGE)
+    if len(head) < LARGE:
+        return head
+    if not decoder.recognises(head[: decoder.HEAD]):
         raise BadItem("unsupported-format", FAILURE_CODES["unsupported-format"])
-    return item.read()
+    return read(path)
 
 
 def _name(picture: PictureLike) -> str:
     """What a picture is called, where it has a name."""
-    if isinstance(picture, Item):
+    if isinstance(picture, Named):
         return picture.key
     return os.fspath(picture) if isinstance(picture, str | os.PathLike) else ""
 

@@ -13,6 +13,7 @@
     │   ├── NotACollection           the file is corrupt or something else
     │   ├── ModelMismatch            it was made by another model
     │   └── StorageError             disk full, read-only place, locked by another process
+    ├── WorkerError                  the processes that decode cannot be started
     └── MissingExtra                 an optional library is not installed
 
 Each message is one sentence or two that say what to do. Bad *items* met while indexing are results
@@ -96,6 +97,10 @@ class ModelMismatch(CollectionError):
 
 class StorageError(CollectionError):
     """The disk is full, the place is read-only, or another process holds the file."""
+
+
+class WorkerError(GlimpseError):
+    """The processes that decode cannot be started."""
 
 
 class MissingExtra(GlimpseError):

@@ -12,16 +12,21 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from glimpse.atomic import replacing
+from glimpse.embedding import Profile, embedded
 from glimpse.encoder import Encoder
 from glimpse.errors import MissingExtra, UsageError
-from glimpse.sources import folder
-from glimpse.values import Failure, Item, Progress, Rows
+from glimpse.listing import Listing
+from glimpse.pipeline import listed
+from glimpse.values import Failure, Progress, Rows, Selection, frame_key
+from glimpse.workers.child import Recipe
+from glimpse.workers.pool import Pool, Task
 
 EMBEDDINGS = (".npy", ".parquet")
 FAILURES = (".csv", ".json")
-STEP = 256  # pictures between two reports of progress
+EVERY = 0.5  # seconds between two reports of progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +55,13 @@ def check(output: Path, kinds: tuple[str, str] = EMBEDDINGS) -> None:
         raise MissingExtra(".parquet needs pyarrow: pip install 'glimpse-search[parquet]', or choose .npy")
 
 
-def files(places: Sequence[Path]) -> list[Item]:
-    """The files in places, in order.
+def files(places: Sequence[str]) -> Listing:
+    """What there is in places.
 
     Raises:
-        UsageError: a place is not there, or there is no file at all.
+        UsageError: a place is not there, or holds nothing.
     """
-    found = [item for place in places for item in folder.items(folder.root(place))]
-    if not found:
-        raise UsageError(f"there are no files in {', '.join(map(str, places))}: name a folder with pictures")
-    return found
+    return Listing(listed(places, Selection()))
 
 
 def lines(path: Path) -> list[str]:
@@ -82,20 +84,27 @@ def texts(encoder: Encoder, asked: Sequence[str]) -> Embedded:
     return Embedded(list(asked), encoder.texts(asked), [])
 
 
-def pictures(encoder: Encoder, items: Sequence[Item], progress: Callable[[Progress], None]) -> Embedded:
-    """Embed picture files; bad ones are left out of keys and rows, and named."""
-    began = time.monotonic()
-    blocks: list[Rows] = [np.empty((0, encoder.dim), np.float32)]
-    failures: list[Failure] = []
-    for start in range(0, len(items), STEP):
-        rows, bad = encoder.images(items[start : start + STEP], errors="nan")
-        blocks.append(rows)
-        failures += bad
-        done = start + len(rows)
-        progress(Progress(done, len(items), done - len(failures), len(failures), time.monotonic() - began))
-    rows = np.concatenate(blocks)
-    good = ~np.isnan(rows[:, 0])
-    return Embedded([item.key for item, is_good in zip(items, good, strict=True) if is_good], rows[good], failures)
+def pictures(encoder: Encoder, items: Listing, progress: Callable[[Progress], None]) -> Embedded:
+    """Embed pictures, and the frames of films; bad ones are left out of keys and rows, and named."""
+    began = last = time.monotonic()
+    rules = encoder.card.pixels
+    places = {item.key: place for place, item in enumerate(items)}
+    found: dict[tuple[int, float], tuple[str, NDArray[np.float32]]] = {}  # by the place of the item, and the time in it
+    failures = list(items.failures)
+    ended = 0
+    with Pool(Recipe(rules.size, rules, parity=encoder.parity)) as pool:
+        for batch in embedded(encoder, pool.run(map(Task, items)), Profile(1)):
+            for frame, row in zip(batch.frames, batch.rows, strict=True):
+                key = frame_key(frame.item.key, frame.time)
+                found[places[frame.item.key], frame.time or 0.0] = (key, row)
+            failures += [ending.failure for ending in batch.endings if ending.failure]
+            ended += len(batch.endings)
+            if time.monotonic() - last > EVERY or ended == len(places):
+                last = time.monotonic()
+                progress(Progress(ended, len(places), ended - len(failures), len(failures), last - began, len(found)))
+    ordered = [found[place] for place in sorted(found)]
+    rows = np.stack([row for _, row in ordered]) if ordered else np.empty((0, encoder.dim), np.float32)
+    return Embedded([key for key, _ in ordered], rows, sorted(failures, key=lambda one: places.get(one.key, -1)))
 
 
 def write(output: Path, keys: Sequence[str], rows: Rows) -> None:

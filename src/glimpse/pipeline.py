@@ -1,174 +1,347 @@
-"""START HERE: the loop from a folder of pictures to stored vectors, on one page.
+"""START HERE: the loop from places to stored vectors, on one page.
 
     source ──► decode ──► pixels ──► encode ──► store
-    items      Encoder.prepare       .embed     Collection.add
+    Listing    workers (Pool)        embedded   Collection.add
 
-Threads read and decode the next batch while the towers embed this one; a batch is stored in one transaction, and lasts about
-a second, whatever the model. Every item ends in exactly one of indexed, unchanged and failed.
+Sources say what there is; what has changed goes to the workers, which read and decode; a thread runs the tower; this one stores, in a
+transaction about every second. Every item ends in exactly one of indexed, unchanged and failed. A film is done when all its frames are:
+one that a run was killed at goes on where it was.
 """
 
-import hashlib
+import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from pathlib import Path
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from itertools import takewhile
 
 import numpy as np
+from PIL import Image
 
-from glimpse.ahead import ahead
-from glimpse.collection import Collection
-from glimpse.encoder import Encoder, picture_bytes
+from glimpse import sources
+from glimpse.collection import Collection, Entry
+from glimpse.database import writing
+from glimpse.embedding import Batch, Profile, embedded
+from glimpse.encoder import Encoder
 from glimpse.errors import BadItem, UsageError
-from glimpse.sources import folder
-from glimpse.values import Failure, Item, Pixels, Progress, Report
+from glimpse.listing import Listing
+from glimpse.values import Embedding, Failure, Item, Origin, Progress, Report, Rows, Sampling, Selection
+from glimpse.workers.child import Recipe
+from glimpse.workers.limits import Limits
+from glimpse.workers.pool import Ending, Event, Frame, Pool, Task
 
-PASSING = ("unreadable", "vanished", "memory")  # codes that say nothing of the file itself: tried again every time
-FIRST_BATCH, LARGEST_BATCH, SMALLEST_BATCH = 16, 256, 4  # items
-QUICK, SLOW = 0.5, 2.0  # seconds
+COMMIT_EVERY = 1.0  # seconds
+COMMIT_AT = 256  # rows: the most that a run which is killed has embedded in vain
+TELL_EVERY = 0.5  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a run is asked to do; see `Collection.index`."""
+
+    selection: Selection = Selection()  # noqa: RUF009  (frozen)
+    sampling: Sampling | None = None
+    min_side: int = 1
+    limits: Limits = Limits()  # noqa: RUF009  (frozen)
+    retry_failed: bool = False
 
 
 def index(
     collection: Collection,
-    places: Sequence[str | os.PathLike[str]],
+    places: Sequence[str],
+    wishes: Wishes,
     *,
     progress: Callable[[Progress], object] | None,
     stop: Callable[[], bool],
-    retry_failed: bool,
 ) -> Report:
-    """Bring a collection up to date with files and folders; see `Collection.index`."""
-    roots = [folder.root(place) for place in places]
-    items = {item.key: item for root in roots for item in _some_items(root)}
-    if not items:
+    """Bring a collection up to date with places; see `Collection.index`."""
+    if not places:
         raise UsageError("there is nothing to index: name a folder with pictures")
-    for suffix in ("", "-wal", "-shm"):  # the collection itself may be in the folder
-        items.pop(f"{collection.path}{suffix}", None)
-    run = _Run(collection, items, retry_failed)
-    report_to = progress or (lambda _: None)
-    report_to(run.progress())
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for batch in ahead(pool, _Worker(collection.encoder), run.changed(), lambda: run.pace):
-            run.store(batch)
-            report_to(run.progress())
-            if stop():
-                return run.report(interrupted=True)
-    run.forget_missing(roots)
-    return run.report()
+    return run(collection, listed(places, wishes.selection), places, wishes, progress=progress, stop=stop)
 
 
-def _some_items(root: Path) -> list[Item]:
-    """The files of one place; none at all is taken for a disk that is not mounted."""
-    found = list(folder.items(root))
-    if not found:
-        raise UsageError(f"there are no files in {root}: name a folder with pictures")
-    return found
+def run(
+    collection: Collection,
+    found: Iterable[Item | Failure],
+    places: Sequence[str],
+    wishes: Wishes,
+    *,
+    progress: Callable[[Progress], object] | None,
+    stop: Callable[[], bool],
+) -> Report:
+    """Bring a collection up to date with what was found in places, and forget what is there no more."""
+    began, tell = time.monotonic(), progress or (lambda _: None)
+    with writing(collection.path), closing(_listing(collection, found, tell, stop)) as listing:
+        encoder = collection.encoder
+        run = _Run(collection, listing, wishes, Profile(os.cpu_count() or 1), began)
+        tell(run.progress())
+        if stop():
+            return run.report(interrupted=True)
+        with Pool(_recipe(encoder, wishes)) as pool:
+            events = run.fresh(pool.run(run.changed(), run.is_wanted))
+            for batch in embedded(encoder, events, run.profile):
+                run.take(batch)
+                if run.is_due():
+                    run.commit()
+                run.tell(tell)
+                if stop():
+                    run.commit()
+                    return run.report(interrupted=True)
+        run.commit()
+        run.forget_missing(places)
+        tell(run.progress())
+        return run.report()
 
 
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    """What a worker made of an item; `pixels` is None where the content is what is stored already."""
+def _recipe(encoder: Encoder, wishes: Wishes) -> Recipe:
+    rules = encoder.card.pixels
+    return Recipe(
+        rules.size,
+        rules,
+        parity=encoder.parity,
+        sampling=wishes.sampling or Sampling(),
+        min_side=wishes.min_side,
+        limits=wishes.limits,
+    )
 
-    item: Item
-    digest: bytes = b""
-    pixels: Pixels | None = None
-    failure: Failure | None = None
+
+def check(places: Sequence[str], selection: Selection) -> None:
+    """Refuse places of this machine that are not there or hold nothing, before any work is done."""
+    for place in places:
+        if place != "-" and "://" not in place:
+            next(listed([place], selection), None)
 
 
-@dataclass(frozen=True, slots=True)
-class _Worker:
-    """Reads, hashes and decodes one item, in any thread."""
+def thumbnail(item: Item, moment: float | None, size: int) -> Image.Image:
+    """Decode one picture, or one frame of a film, in a worker; see `Collection.thumbnail`."""
+    with Pool(Recipe(size, None), workers=1) as pool:
+        found = [event for event in pool.run([Task(item, time=-1.0 if moment is None else moment)]) if event]
+    for event in found:
+        if isinstance(event, Frame):
+            return Image.fromarray(event.pixels)
+    failure = next(event.failure for event in found if isinstance(event, Ending) and event.failure)
+    raise BadItem(failure.code, failure.message)
 
-    encoder: Encoder
 
-    def __call__(self, task: tuple[Item, bytes]) -> _Prepared:
-        item, known_digest = task
-        try:
-            data = picture_bytes(item)
-            digest = hashlib.sha256(data).digest()
-            return _Prepared(item, digest, None if digest == known_digest else self.encoder.prepare(data))
-        except BadItem as error:
-            return _Prepared(item, failure=Failure(item.key, error.code, error.message))
+def listed(places: Sequence[str], selection: Selection) -> Iterator[Item | Failure]:
+    """What there is in places.
+
+    Raises:
+        UsageError: a place is not there, or holds nothing: that is taken for a disk that is not mounted.
+    """
+    for place in places:
+        nothing = True
+        for one in sources.of_place(place).items(place, selection):
+            nothing = False
+            yield one
+        if nothing:
+            raise UsageError(f"there are no files in {place}: name a place with pictures, or check what is left out")
+
+
+def _listing(
+    collection: Collection,
+    found: Iterable[Item | Failure],
+    tell: Callable[[Progress], object],
+    stop: Callable[[], bool],
+) -> Listing:
+    began = time.monotonic()
+    listing = Listing(
+        takewhile(lambda _: not stop(), found),
+        lambda count: tell(Progress(count, None, 0, 0, time.monotonic() - began)),
+    )
+    listing.remove(f"{collection.path}{suffix}" for suffix in ("", "-wal", "-shm", "-lock"))  # it may be in the folder
+    return listing
 
 
 @dataclass(slots=True)
 class _Run:
-    """One run over one list of items: what was seen, and what became of it."""
+    """One run over one listing: what was seen, what became of it, and what is not stored yet."""
 
     collection: Collection
-    items: dict[str, Item]
-    retry_failed: bool
+    listing: Listing
+    wishes: Wishes
+    profile: Profile
+    began: float
     indexed: int = 0
+    frames: int = 0
     unchanged: int = 0
     moved: int = 0
     removed: int = 0
     failures: list[Failure] = field(default_factory=list)
     left: set[str] = field(default_factory=set)  # keys that items of this run moved away from
-    pace: int = FIRST_BATCH
-    began: float = field(default_factory=time.monotonic)
+    films: dict[str, "_Film"] = field(default_factory=dict)  # those that are being decoded
+    moves: dict[str, str] = field(default_factory=dict)  # key → where its content is stored, until the item has ended
+    waiting: list[Batch] = field(default_factory=list)
+    kept: list[tuple[str, Item]] = field(default_factory=list)
+    committed: float = field(default_factory=time.monotonic)
+    told: float = 0.0
 
-    def changed(self) -> Iterator[tuple[Item, bytes]]:
-        """Items to be read, each with the digest stored for it; counts the others, told by size and time."""
-        failed = {failure.key: failure for failure in self.collection.failures()}
-        for item in self.items.values():
+    # What there is to do ----------------------------------------------------------------------------------------------
+
+    def changed(self) -> Iterator[Task]:
+        """What has to be read; counts the rest, which is told by size and time."""
+        for failure in self.listing.failures:
+            self.failures.append(failure)
+            self.collection.add([], _NO_ROWS, failed=[(_unlisted(failure), b"", failure)])
+        for item in self.listing:
             entry = self.collection.known(item.key)
-            if entry is None or (entry.size, entry.mtime_ns) != (item.size, item.mtime_ns):
-                yield item, entry.digest if entry else b""
-            elif entry.code in PASSING or (entry.code and self.retry_failed):
-                yield item, b""
+            if entry is None:
+                yield Task(item)
+            elif _has_changed(item, entry) or not entry.whole or self._is_sampled_otherwise(entry):
+                self._resume(item, entry)
+                yield Task(item, b"" if entry.code or not self._is_done(entry) else entry.digest)
+            elif entry.code and self.wishes.retry_failed:
+                self._resume(item, entry)
+                yield Task(item)
             elif entry.code:
-                self.failures.append(failed[item.key])
+                self.failures.append(Failure(item.key, entry.code, entry.message))
             else:
-                self.unchanged += 1
+                self._keep(item, entry)
 
-    def store(self, batch: Iterable[_Prepared]) -> None:
-        """Embed what is new; store it in one transaction with what failed and what moved."""
-        began = time.monotonic()
-        new: list[_Prepared] = []
-        failed: list[tuple[Item, Failure]] = []
-        kept: list[tuple[str, Item]] = []  # (old key, item)
-        for prepared in batch:
-            if prepared.failure:
-                failed.append((prepared.item, prepared.failure))
-            elif old := self._old_key(prepared):
-                kept.append((old, prepared.item))
-            else:
-                new.append(prepared)
-        pixels = [prepared.pixels for prepared in new if prepared.pixels is not None]
-        rows = self.collection.encoder.embed(np.stack(pixels)) if pixels else np.empty((0, 0), np.float32)
-        self.collection.add([(prepared.item, prepared.digest) for prepared in new], rows, failed=failed, renamed=kept)
-        self.indexed += len(new)
-        self.unchanged += len(kept)
-        self.moved += sum(old != item.key for old, item in kept)
-        self.failures += [failure for _, failure in failed]
-        self.pace = _next_size(self.pace, time.monotonic() - began)
+    def _is_sampled_otherwise(self, entry: Entry) -> bool:
+        wanted = self.wishes.sampling
+        return bool(wanted and entry.sampling and entry.sampling != _name(wanted))
 
-    def _old_key(self, prepared: _Prepared) -> str | None:
-        """Where the same content is stored: under the same key, or under one whose file is gone (it moved)."""
-        if prepared.pixels is None:
-            return prepared.item.key
-        for key in self.collection.keys_with_digest(prepared.digest):
-            if key not in self.items and key not in self.left and folder.is_gone(key):
+    def _is_done(self, entry: Entry) -> bool:
+        return entry.whole and not self._is_sampled_otherwise(entry)
+
+    def _resume(self, item: Item, entry: Entry) -> None:
+        """Remember which frames of a film there are already: they need not be embedded again if its content is the same."""
+        if entry.sampling and not self._is_sampled_otherwise(entry):
+            self.films[item.key] = _Film(entry.digest, self.collection.times(item.key))
+
+    def _keep(self, item: Item, entry: Entry) -> None:
+        self.unchanged += 1
+        if json.loads(entry.metadata) != dict(item.metadata) or json.loads(entry.origin) != list(item.origin):
+            self.kept.append((item.key, item))
+
+    def is_wanted(self, item: Item, digest: bytes) -> bool:
+        """Whether a film has to be decoded: not if its content is stored under a name that is gone."""
+        return self._old_key(item, digest) is None
+
+    def fresh(self, events: Iterable[Event]) -> Iterator[Event]:
+        """Leave out frames that there are already: of films that were begun before, and of what has moved."""
+        for event in events:
+            if not isinstance(event, Frame) or self._is_new(event):
+                yield event
+
+    def _is_new(self, frame: Frame) -> bool:
+        if frame.time is None:
+            return self._old_key(frame.item, frame.digest) is None
+        film = self.films.setdefault(frame.item.key, _Film(frame.digest))
+        if film.digest != frame.digest:  # it changed since
+            film = self.films[frame.item.key] = _Film(frame.digest)
+        if frame.time in film.times:
+            return False
+        film.times.add(frame.time)
+        return True
+
+    def _old_key(self, item: Item, digest: bytes) -> str | None:
+        """The name under which the same content is stored, if what it named is gone: it has moved from there."""
+        if item.key in self.moves:
+            return self.moves[item.key]
+        for key, origin in self.collection.with_digest(digest):
+            if key not in self.left and key not in self.listing and _is_gone(origin):
                 self.left.add(key)
+                self.moves[item.key] = key
                 return key
         return None
 
-    def forget_missing(self, roots: Sequence[Path]) -> None:
-        """Take out what was below the roots and is there no more; what is in a folder that cannot be listed stays."""
-        closed = tuple(f"{failure.key}{os.sep}" for failure in self.failures if failure.code == "unreadable")
-        below = {key for root in roots for key in self.collection.keys_below(folder.key_of(root))}
-        unseen = sorted(key for key in below if key not in self.items and not key.startswith(closed))
-        gone = [key for key in unseen if folder.is_gone(key)]
-        self.removed = self.collection.remove(gone) if gone else 0
-        failed = [failure.key for failure in self.collection.failures() if failure.key not in self.items]
-        stale = [key for key in failed if key in below or folder.is_gone(key)]
-        if stale:
-            self.collection.remove(stale)
+    # What becomes of it -----------------------------------------------------------------------------------------------
+
+    def take(self, batch: Batch) -> None:
+        """Have a batch stored with the next commit."""
+        if batch.frames or batch.endings:
+            self.waiting.append(batch)
+
+    def is_due(self) -> bool:
+        """Whether it is time to store."""
+        rows = sum(len(batch.frames) for batch in self.waiting)
+        return rows >= COMMIT_AT or time.monotonic() - self.committed > COMMIT_EVERY
+
+    def commit(self) -> None:
+        """Store what there is, in one transaction."""
+        began = time.monotonic()
+        endings = [ending for batch in self.waiting for ending in batch.endings]
+        rows = [batch.rows for batch in self.waiting if len(batch.frames)]
+        finished = [(ending.item, ending.duration) for ending in endings if self._is_finished(ending)]
+        failed = [(_in_ledger(ending), ending.digest, ending.failure) for ending in endings if ending.failure]
+        self._sort(endings)
+        if endings or rows or self.kept:
+            self.collection.add(
+                [self._named(frame) for batch in self.waiting for frame in batch.frames],
+                np.concatenate(rows) if rows else _NO_ROWS,
+                finished=finished,
+                failed=failed,
+                renamed=self.kept,
+            )
+        self.frames += sum(map(len, rows))
+        self.failures += [failure for _, _, failure in failed]
+        for ending in endings:
+            self.films.pop(ending.item.key, None)
+        self.waiting, self.kept, self.committed = [], [], time.monotonic()
+        self.profile.seconds["storing"] += self.committed - began
+
+    def _sort(self, endings: Iterable[Ending]) -> None:
+        """Count items that ended well, and note which only have to be renamed."""
+        for ending in endings:
+            old = self.moves.pop(ending.item.key, None) or (ending.item.key if ending.same else None)
+            if ending.failure:
+                continue
+            if old is None:
+                self.indexed += 1
+            else:
+                self.unchanged += 1
+                self.moved += old != ending.item.key
+                self.kept.append((old, ending.item))
+
+    def _is_finished(self, ending: Ending) -> bool:
+        key = ending.item.key
+        return not ending.failure and not ending.same and key in self.films and key not in self.moves
+
+    def _named(self, frame: Frame) -> Embedding:
+        sampling = "" if frame.time is None else _name(self.wishes.sampling or Sampling())
+        return Embedding(frame.item, frame.digest, frame.time, sampling)
+
+    def forget_missing(self, places: Sequence[str]) -> None:
+        """Take out what was in the places and is there no more; what is in a folder that cannot be listed stays."""
+        closed = tuple(f"{failure.key}{os.sep}" for failure in self.listing.failures)
+        gone = [key for place in places for key in self._missing(place) if not key.startswith(closed)]
+        self.removed = sum(self.collection.known(key) is not None for key in set(gone) if self._was_embedded(key))
+        if gone:
+            self.collection.remove(set(gone))
+
+    def _was_embedded(self, key: str) -> bool:
+        entry = self.collection.known(key)
+        return bool(entry and entry.digest)
+
+    def _missing(self, place: str) -> Iterator[str]:
+        source = sources.of_place(place)
+        for key, origin in self.collection.origins(source.prefix(place)):
+            if key not in self.listing and source.covers(place, key) and _is_gone(origin):
+                yield key
+
+    # How it goes ------------------------------------------------------------------------------------------------------
+
+    def tell(self, report_to: Callable[[Progress], object]) -> None:
+        """Report now and then."""
+        if time.monotonic() - self.told > TELL_EVERY:
+            self.told = time.monotonic()
+            report_to(self.progress())
 
     def progress(self) -> Progress:
         """How far it has come."""
         done = self.indexed + self.unchanged + len(self.failures)
-        return Progress(done, len(self.items), self.indexed, len(self.failures), time.monotonic() - self.began)
+        return Progress(
+            done,
+            len(self.listing),
+            self.indexed,
+            len(self.failures),
+            time.monotonic() - self.began,
+            self.frames,
+            self.profile.bottleneck_now(),
+        )
 
     def report(self, *, interrupted: bool = False) -> Report:
         """How it ended."""
@@ -180,11 +353,41 @@ class _Run:
             failures=tuple(sorted(self.failures, key=lambda failure: failure.key)),
             seconds=time.monotonic() - self.began,
             interrupted=interrupted,
+            frames=self.frames,
+            stages=dict(self.profile.seconds),
+            bottleneck=self.profile.bottleneck() if self.frames else "",
         )
 
 
-def _next_size(size: int, seconds: float) -> int:
-    """How many items the next batch should have, for one to be neither a flood of transactions nor a long wait."""
-    if seconds < QUICK:
-        return min(2 * size, LARGEST_BATCH)
-    return max(size // 2, SMALLEST_BATCH) if seconds > SLOW else size
+@dataclass(slots=True)
+class _Film:
+    """A film that is being decoded: its content, and the times of the frames that there are."""
+
+    digest: bytes
+    times: set[float] = field(default_factory=set)
+
+
+_NO_ROWS: Rows = np.empty((0, 0), np.float32)
+
+
+def _has_changed(item: Item, entry: Entry) -> bool:
+    return (entry.size, entry.mtime_ns) != (item.size, item.mtime_ns)
+
+
+def _name(sampling: Sampling) -> str:
+    return sampling.mode if sampling.mode == "keyframes" else f"{sampling.mode} {sampling.seconds:g}"
+
+
+def _is_gone(origin: Origin) -> bool:
+    return bool(sources.of_origin(origin).is_gone(*origin[1:]))
+
+
+def _in_ledger(ending: Ending) -> Item:
+    """The item as it failed; when a file that was not there is there again, that is a change whatever its time says."""
+    is_gone = ending.failure and ending.failure.code == "vanished"
+    return replace(ending.item, size=-1, mtime_ns=0) if is_gone else ending.item
+
+
+def _unlisted(failure: Failure) -> Item:
+    """What stands in the ledger for something that could not even be listed."""
+    return Item(failure.key, -1, 0, ("folder", failure.key))

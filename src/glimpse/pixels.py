@@ -58,6 +58,22 @@ def prepare(picture: Image.Image, rules: PixelRules, *, parity: bool = False) ->
         raise BadItem("corrupt", FAILURE_CODES["corrupt"]) from error
 
 
+def thumbnail(picture: Image.Image, side: int) -> NDArray[np.uint8]:
+    """A small form for a person: upright, sRGB, no side longer than `side` pixels: uint8 (height, width, 3).
+
+    Raises:
+        BadItem: the picture cannot be converted ("corrupt", "memory").
+    """
+    try:
+        small = upright(picture)
+        small.thumbnail((side, side), Image.Resampling.LANCZOS)
+        return np.asarray(small)
+    except MemoryError as error:
+        raise BadItem("memory", FAILURE_CODES["memory"]) from error
+    except (OSError, ValueError, TypeError, OverflowError, SyntaxError) as error:
+        raise BadItem("corrupt", FAILURE_CODES["corrupt"]) from error
+
+
 # What a picture means -------------------------------------------------------------------------------------------------
 
 

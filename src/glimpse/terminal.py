@@ -102,7 +102,9 @@ def _bar(what: str) -> Iterator[Callable[[Progress], None]]:
 
         def update(now: Progress) -> None:
             failed = f", {now.failed} failed" if now.failed else ""
-            bar.update(task, total=now.total, completed=now.done, rate=f"{now.rate:.0f} images/s{failed}")
+            slow = f", waiting for {now.bottleneck}" if now.bottleneck else ""
+            rate = "listing" if now.total is None else f"{now.rate:.0f} images/s{slow}{failed}"
+            bar.update(task, total=now.total, completed=now.done, rate=rate)
 
         yield update
 

@@ -1,9 +1,10 @@
 """What flows through glimpse: small frozen values, and nothing that reads, computes or prints.
 
-`Item` (where a picture is) → `Frame` (its model-ready pixels) → rows → `Hit`; `ModelCard` says what a model is,
-`Failure`, `Progress` and `Report` say how a run went.
+`Item` (where a picture or a film is) → its model-ready pixels → rows → `Hit`; `ModelCard` says what a model is, `Selection` and
+`Sampling` what is wanted, `Failure`, `Progress` and `Report` how a run went.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -20,13 +21,17 @@ ResizeMode = Literal["shortest", "longest", "squash"]
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 
 FAILURE_CODES: Mapping[str, str] = {
-    "unsupported-format": "not a picture in a format that glimpse opens",
+    "unsupported-format": "not a picture or film in a format that glimpse opens",
+    "missing-extra": "it is footage, and PyAV is not installed: pip install 'glimpse-search[video]'",
     "empty": "the file is empty",
-    "truncated": "the picture ends before all of it is there",
-    "corrupt": "the picture is damaged",
-    "bomb": "the picture has more pixels than the ceiling allows",
-    "memory": "there was not enough memory to decode it",
-    "unreadable": "the file cannot be read (permissions, or a failing disk)",
+    "truncated": "it ends before all of it is there; of a film, what comes before the break is kept",
+    "corrupt": "it is damaged; of a film, the frames that could be decoded are kept",
+    "bomb": "it has more pixels than the ceiling allows",
+    "too-small": "its shorter side has fewer pixels than were asked for",
+    "timeout": "reading or decoding it took longer than the limits allow",
+    "memory": "decoding it takes more memory than the limit allows, or than there is",
+    "crashed": "the decoder died on it, twice",
+    "unreadable": "it cannot be read (permissions, a failing disk, or a server that refuses)",
     "vanished": "there is no such file, or it went away before it could be read",
 }
 """Why an item failed: stable code → what it means."""
@@ -99,17 +104,77 @@ class ModelCard:
         return asdict(self)
 
 
+Origin = tuple[str | int, ...]
+"""Where an item's bytes are: the name of its source, and what the verbs of that source (`sources/<name>.py`) take."""
+
+
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing a source offers: its full, stable name, what tells whether it changed, and how to read it.
+    """One thing a source offers: a picture or a film.
 
-    `read()` gives all bytes, `read(n)` the first n.
+    Attributes:
+        key: its full, stable name.
+        size: bytes; with `mtime_ns` it tells whether the item changed since it was indexed. -1 where nobody knows.
+        mtime_ns: when it changed last, or any number that is another one when the content is.
+        origin: where its bytes are.
+        metadata: what else the source says of it: plain values of JSON by name.
     """
 
     key: str
     size: int
     mtime_ns: int
-    read: Callable[..., bytes] = field(repr=False, compare=False)
+    origin: Origin
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """Bytes of a local file: all of it, or `size` from `offset` on."""
+
+    path: str
+    offset: int = 0
+    size: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """The bytes of a picture under a name of its own, read when they are needed."""
+
+    key: str
+    read: Callable[[], bytes] = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which of the things in a place are meant.
+
+    Attributes:
+        include: patterns as of .gitignore; where there are any, only files that match one.
+        exclude: patterns as of .gitignore; files and folders that match one are left out.
+        hidden: whether files and folders whose names begin with a dot are meant too.
+        column: of tables: the column with paths, URLs or bytes. None: found by its name.
+        key_column: of tables with bytes: the column with their names. None: the row's number.
+    """
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    hidden: bool = False
+    column: str | None = None
+    key_column: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """Which frames of a film are looked at.
+
+    Attributes:
+        mode: "shots": where the picture changes, and at least one every `seconds`; "keyframes": those that the encoder
+            stored whole; "every": the one shown at each multiple of `seconds`. Blank frames, and frames like the one before, are skipped.
+        seconds: see `mode`.
+    """
+
+    mode: Literal["shots", "keyframes", "every"] = "shots"
+    seconds: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,37 +187,100 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Hit:
-    """One answer: the item's key and its cosine to the query."""
+class Embedding:
+    """What a row is of: an item, with the digest of its content and, of a film's frame, its time in seconds.
 
+    `sampling` says how the frames of a film were chosen, and is empty for pictures.
+    """
+
+    item: Item
+    digest: bytes
+    time: float | None = None
+    sampling: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A part of a film that answers a query: seconds, the key of its best frame, and that frame's cosine."""
+
+    start: float
+    end: float
     key: str
     score: float
 
 
 @dataclass(frozen=True, slots=True)
+class Hit:
+    """One answer.
+
+    Attributes:
+        key: of the picture, or of the best frame of a film: the film's key and the time, as in `film.mp4#t=12.480`.
+        score: its cosine to the query.
+        item: the key of the picture or film itself.
+        time: of the frame in its film, in seconds; None for a picture.
+        metadata: what its source said of it.
+        moments: the parts of the film that answer the query, best first, where they were asked for.
+    """
+
+    key: str
+    score: float
+    item: str = ""
+    time: float | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    moments: tuple[Moment, ...] = ()
+
+
+def frame_key(item: str, time: float | None) -> str:
+    """The key of a frame: its film's and a media fragment (https://www.w3.org/TR/media-frags); a picture's is its own."""
+    return item if time is None else f"{item}#t={time:.3f}"
+
+
+def item_and_time(key: str) -> tuple[str, float | None]:
+    """What `frame_key` made a key of."""
+    item, mark, time = key.rpartition("#t=")
+    is_frame = mark and re.fullmatch(r"-?\d+\.\d{3}", time)
+    return (item, float(time)) if is_frame else (key, None)
+
+
+STAGES = ("reading", "decoding", "encoding", "storing")
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run has come; handed to the caller's `progress` after every batch."""
+    """How far a run has come; handed to the caller's `progress` now and then.
+
+    Attributes:
+        done, total: items; `total` is None while they are still being listed, and `done` says how many were found.
+        indexed: items embedded; `frames` how many pictures and frames that were.
+        seconds: since the run began.
+        bottleneck: the stage that the others wait for at present, one of STAGES; empty where it is not known.
+    """
 
     done: int
-    total: int
+    total: int | None
     indexed: int
     failed: int
     seconds: float
+    frames: int = 0
+    bottleneck: str = ""
 
     @property
     def rate(self) -> float:
-        """Embedded pictures per second since the run began."""
-        return self.indexed / self.seconds if self.seconds else 0.0
+        """Embedded pictures and frames per second since the run began."""
+        return max(self.frames, self.indexed) / self.seconds if self.seconds else 0.0
 
     @property
     def seconds_left(self) -> float | None:
         """An estimate, or None before the first item is done."""
-        return self.seconds / self.done * (self.total - self.done) if self.done else None
+        return self.seconds / self.done * (self.total - self.done) if self.done and self.total is not None else None
 
     def __str__(self) -> str:
+        if self.total is None:
+            return f"{self.done} found"
         left = "" if self.seconds_left is None else f", {self.seconds_left:.0f} s left"
         failed = f", {self.failed} failed" if self.failed else ""
-        return f"{self.done}/{self.total} ({self.rate:.1f} images/s{left}{failed})"
+        slow = f", waiting for {self.bottleneck}" if self.bottleneck else ""
+        return f"{self.done}/{self.total} ({self.rate:.1f} images/s{slow}{left}{failed})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +293,9 @@ class Report:
         failures: named, with stable codes, old ones that were not tried again included.
         removed: items taken out because their files are gone.
         interrupted: the run was stopped; what it had done is kept.
+        frames: how many pictures and frames of films were embedded.
+        stages: by stage (STAGES) the seconds it was at work, added up over the workers.
+        bottleneck: the stage that the others waited for; empty where nothing was embedded.
     """
 
     indexed: int
@@ -174,14 +305,25 @@ class Report:
     failures: Sequence[Failure]
     seconds: float
     interrupted: bool = False
+    frames: int = 0
+    stages: Mapping[str, float] = field(default_factory=dict)
+    bottleneck: str = ""
 
     @property
     def total(self) -> int:
         """How many inputs the run saw to the end."""
         return self.indexed + self.unchanged + len(self.failures)
 
+    def profile(self) -> str:
+        """The stages in words."""
+        parts = [f"{stage} {seconds:.1f} s" for stage, seconds in self.stages.items()]
+        slow = f"; the others waited for {self.bottleneck}" if self.bottleneck else ""
+        rate = f"{self.frames / self.seconds:.1f} images/s; " if self.frames and self.seconds else ""
+        return f"{rate}{', '.join(parts)}{slow}"
+
     def __str__(self) -> str:
-        parts = [f"{self.indexed} indexed", f"{self.unchanged} unchanged"]
+        frames = f" ({self.frames} frames)" if self.frames > self.indexed else ""
+        parts = [f"{self.indexed} indexed{frames}", f"{self.unchanged} unchanged"]
         parts += [f"{self.moved} of them moved"] if self.moved else []
         parts += [f"{self.removed} removed"] if self.removed else []
         parts += [f"{len(self.failures)} failed"]

@@ -4,7 +4,6 @@ import base64
 import math
 import os
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from PIL import Image
 
 from glimpse.decoders import image as decoder
 from glimpse.errors import BadItem
-from glimpse.values import Item
+from glimpse.values import Named
 
 _SUFFIXES = frozenset((
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".gif", ".bmp", ".dib", ".webp", ".avif", ".avifs", ".tif", ".tiff", ".heic",
@@ -37,7 +36,7 @@ def is_picture_object(cell: Any) -> bool:
     """Whether a cell that is no string can be a picture: bytes, a path, a Pillow picture, an array, a source's item."""
     if isinstance(cell, np.ndarray):
         return cell.ndim > 1
-    return isinstance(cell, bytes | bytearray | memoryview | os.PathLike | Image.Image | Item)
+    return isinstance(cell, bytes | bytearray | memoryview | os.PathLike | Image.Image | Named)
 
 
 def looks_like_picture(text: str) -> bool:
@@ -91,7 +90,7 @@ def picture(cell: Any, place: str) -> Any:
     if is_empty(cell) or (isinstance(cell, str) and not cell):
         return _failing(place, "empty", "the cell is empty")
     if isinstance(cell, bytes | bytearray | memoryview):
-        return _item(place, lambda: bytes(cell))
+        return Named(place, lambda: bytes(cell))
     if isinstance(cell, np.ndarray) and not _is_picture_array(cell):
         shapes = "give uint8 (h, w), (h, w, 3) or (h, w, 4)"
         return _failing(place, "unsupported-format", f"an array of {cell.dtype} {cell.shape} is no picture: {shapes}")
@@ -103,7 +102,7 @@ def _named(cell: str, place: str) -> Any:
     if _URL.fullmatch(cell):
         return _failing(cell, "unreadable", "an address is not fetched: glimpse.automm.download(…) gives a file")
     if _is_base64(cell):
-        return _item(place, lambda: _decoded(cell))
+        return Named(place, lambda: _decoded(cell))
     is_path = len(cell) <= _LONGEST_PATH and not re.search("[\0\ud800-\udc7f\udd00-\udfff]", cell)
     return _expanded(cell) if is_path else _failing(place, "unreadable", "neither a path nor a picture in base64")
 
@@ -120,14 +119,8 @@ def _is_picture_array(array: "np.ndarray[Any, Any]") -> bool:
     return array.dtype == np.uint8 and array.size > 0 and (array.ndim == 2 or array.shape[2:] in {(3,), (4,)})  # noqa: PLR2004
 
 
-def _item(key: str, data: Callable[[], bytes]) -> Item:
-    return Item(
-        key, 0, 0, lambda _=-1: data()
-    )  # the size is for files, of which a large one is looked at before it is read
-
-
-def _failing(key: str, code: str, message: str) -> Item:
-    def read(_: int = -1) -> bytes:
+def _failing(key: str, code: str, message: str) -> Named:
+    def read() -> bytes:
         raise BadItem(code, message)
 
-    return Item(key, 0, 0, read)
+    return Named(key, read)

@@ -31,9 +31,7 @@ def decode(data: bytes) -> Image.Image:
     Raises:
         BadItem: with code "unsupported-format", "empty", "truncated", "corrupt", "bomb" or "memory".
     """
-    if not data:
-        raise _bad("empty")
-    return _load(_open(data))
+    return loaded(opened(data))
 
 
 HEAD = 4096
@@ -59,7 +57,10 @@ def formats() -> tuple[str, ...]:
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
-def _open(data: bytes) -> Image.Image:
+def opened(data: bytes) -> Image.Image:
+    """Look at the head of a picture: its size is known then, its pixels are not decoded yet; raises as `decode` does."""
+    if not data:
+        raise _bad("empty")
     try:
         picture = Image.open(io.BytesIO(data), formats=formats())
     except UnidentifiedImageError as error:
@@ -71,7 +72,8 @@ def _open(data: bytes) -> Image.Image:
     return picture
 
 
-def _load(picture: Image.Image) -> Image.Image:
+def loaded(picture: Image.Image) -> Image.Image:
+    """Decode the pixels of what `opened` gave; raises as `decode` does."""
     try:
         picture.load()
     except Exception as error:

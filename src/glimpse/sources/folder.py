@@ -1,70 +1,67 @@
-"""Files and folders of this machine. A file's key is its absolute path; hidden files and folders are left out.
+"""Files, folders and globs of this machine. A file's key is its absolute path.
 
-What a file is, its bytes say (see `decoders`): names are not looked at.
+What a file is, its bytes say (see `decoders`): names are looked at only to leave out what nobody asked for.
 """
 
-import contextlib
 import os
 import re
 from collections.abc import Iterator
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
-from stat import S_ISDIR, S_ISREG
+from stat import S_ISREG
 
 from glimpse.errors import BadItem, UsageError
-from glimpse.values import FAILURE_CODES, Item
+from glimpse.sources._rules import Rules, matches, split
+from glimpse.values import FAILURE_CODES, Failure, Item, Region, Selection
+
+PathLike = str | os.PathLike[str]
 
 
-def root(place: str | os.PathLike[str]) -> Path:
-    """The absolute form of a place that there must be; links in it are kept as they are named.
+def items(place: PathLike, selection: Selection = Selection()) -> Iterator[Item | Failure]:
+    """Every regular file of a place, in the order of their names, a folder's own before those of the folders in it.
+
+    Links to files are followed, links to folders are not. A file that cannot be looked at has size -1: reading it says why.
+    Only the names of one folder are in memory at a time.
 
     Raises:
-        UsageError: there is no such file or folder, or it cannot be looked into.
+        UsageError: as `root` does; of a glob, for the folder before its first *, ? or [.
     """
-    path = Path(os.path.abspath(os.path.expanduser(place)))  # noqa: PTH100, PTH111  (resolve() follows links)
-    try:
-        found = path.exists()
-        if found and path.is_dir():
-            os.scandir(path).close()
-    except OSError as error:
-        raise UsageError(f"{path} cannot be opened: check its permissions") from error
-    if not found:
-        raise UsageError(f"there is no file or folder {path}: check the name")
-    return path
+    base, segments = _split(place)
+    path = os.fspath(root(base))
+    if os.path.isdir(path):
+        return _walk(path, Rules(selection, segments))
+    return _named(path, selection) if not segments else iter(())
 
 
-def items(place: Path) -> Iterator[Item]:
-    """Every file at or below a place, folder by folder, in the order of their names.
-
-    A folder that cannot be listed is an item too, which fails when it is read: what is in it is not known to be gone.
-    """
-    for path in [place] if not place.is_dir() else _walk(place):
-        try:
-            mode = path.stat().st_mode
-        except OSError:
-            yield item(path)  # reading it will say why
-            continue
-        if S_ISREG(mode) or S_ISDIR(mode):  # not a socket or a pipe, which may never end
-            yield item(path)
+def prefix(place: PathLike) -> str:
+    """The key of the file or folder; of a glob, of the folder before its first *, ? or [."""
+    return key_of(_absolute(_split(place)[0]))
 
 
-def item(path: Path) -> Item:
-    """One file; where there is none, reading it will say so."""
-    size, mtime_ns = 0, 0
-    with contextlib.suppress(OSError, ValueError):
-        stat = path.stat()
-        size, mtime_ns = stat.st_size, stat.st_mtime_ns
-    return Item(key_of(path), size, mtime_ns, partial(read, path))
+def covers(place: PathLike, key: str) -> bool:
+    """Whether a key is the place's own or is below it; of a glob, whether the key or a folder above it matches."""
+    base, segments = _split(place)
+    top = key_of(_absolute(base))
+    if key == top:
+        return not segments
+    inside = os.path.join(top, "")
+    parts = key.removeprefix(inside).split(os.sep)
+    return key.startswith(inside) and matches(parts, [key_of(segment) for segment in segments])
 
 
-def read(path: str | os.PathLike[str], size: int = -1) -> bytes:
+def region(path: str) -> Region:
+    """All of the file."""
+    return Region(path)
+
+
+def read(path: PathLike, size: int = -1) -> bytes:
     """Read a file whole, or its first bytes.
 
     Raises:
         BadItem: "vanished", "memory", or "unreadable" (as is what is no regular file).
     """
     try:
-        if not S_ISREG(Path(path).stat().st_mode):
+        if not S_ISREG(os.stat(path).st_mode):  # a pipe may never end
             raise BadItem("unreadable", FAILURE_CODES["unreadable"])
         with Path(path).open("rb") as file:
             return file.read(size)
@@ -76,23 +73,116 @@ def read(path: str | os.PathLike[str], size: int = -1) -> bytes:
         raise BadItem("unreadable", FAILURE_CODES["unreadable"]) from error
 
 
-def key_of(path: Path) -> str:
-    """A path as text; bytes that are not UTF-8 are written as escapes, `backslash xNN`."""
-    return os.fspath(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+def is_gone(path: str) -> bool:
+    """Whether there is no file by this name any more; one that cannot be asked about is not known to be gone."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
-def is_gone(key: str) -> bool:
-    """Whether there is no file by a key's name any more."""
-    unescaped = re.sub(rb"\\x([89a-f][0-9a-f])", lambda found: bytes.fromhex(found[1].decode()), os.fsencode(key))
-    return not os.path.lexists(key) and not os.path.lexists(unescaped)
+def allows(place: PathLike, path: PathLike, selection: Selection) -> bool:
+    """Whether a file that may be there or not would be among the items of a place, told by names alone."""
+    base, segments = _split(place)
+    top, asked = _absolute(base), _absolute(path)
+    if asked == top:
+        return not segments and _takes_named(asked, selection)
+    inside = os.path.join(top, "")
+    return asked.startswith(inside) and Rules(selection, segments).allows(asked.removeprefix(inside).split(os.sep))
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    closed: list[Path] = []
-    # Does not follow links to folders, so there are no loops.
-    for parent, folders, names in os.walk(folder, onerror=lambda error: closed.append(Path(error.filename))):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            if not name.startswith("."):
-                yield Path(parent, name)
-    yield from closed
+def root(place: PathLike) -> Path:
+    """The absolute form of a place that there must be; links in it are kept as they are named.
+
+    Raises:
+        UsageError: there is no such file or folder, or it cannot be looked into.
+    """
+    path = Path(_absolute(place))
+    try:
+        os.lstat(path)
+        if path.is_dir():
+            os.scandir(path).close()
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:
+        raise UsageError(f"there is no file or folder {path}: check the name") from error
+    except OSError as error:
+        raise UsageError(f"{path} cannot be opened: check its permissions") from error
+    return path
+
+
+def item(path: PathLike) -> Item:
+    """One file by its name; where there is none, or none can be looked at, reading it will say so."""
+    where = os.fspath(path)
+    try:
+        stat = os.stat(where)
+    except (OSError, ValueError):
+        return Item(key_of(where), -1, 0, ("folder", where))
+    return Item(key_of(where), stat.st_size, stat.st_mtime_ns, ("folder", where))
+
+
+def key_of(path: PathLike) -> str:
+    r"""A path as text that can be stored, another one for every path.
+
+    Bytes that are not UTF-8, and NUL, are written as escapes, `\xff`; where a name has such an escape of its own, its
+    backslash is written as one: `\x5cxff`.
+    """
+    text = re.sub(r"\\(?=x(?:00|5c|[89a-f][0-9a-f]))", r"\\x5c", os.fspath(path)).replace("\0", r"\x00")
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _absolute(place: PathLike) -> str:
+    return os.path.abspath(os.path.expanduser(place))  # noqa: PTH100, PTH111  (resolve() follows links)
+
+
+def _split(place: PathLike) -> tuple[str, tuple[str, ...]]:
+    return split(os.path.normpath(os.path.expanduser(place)), os.sep, os.path.lexists)  # noqa: PTH111  (text)
+
+
+def _named(path: str, selection: Selection) -> Iterator[Item]:
+    if _takes_named(path, selection):
+        yield from _regular(path)
+
+
+def _takes_named(path: str, selection: Selection) -> bool:
+    """A file that is named is meant, hidden or not; patterns are about its last name."""
+    return Rules(replace(selection, hidden=True)).takes((os.path.basename(path),))
+
+
+def _walk(top: str, rules: Rules) -> Iterator[Item | Failure]:
+    left: list[tuple[str, ...]] = [()]  # folders to be looked into, the next one last
+    while left:
+        parts = left.pop()
+        folder = os.path.join(top, *parts)
+        try:
+            folders, names = _listed(folder)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            yield Failure(key_of(folder), "unreadable", "the folder cannot be listed: check its permissions")
+            continue
+        for name in names:
+            if rules.takes((*parts, name)):
+                yield from _regular(os.path.join(folder, name))
+        left += [(*parts, name) for name in reversed(folders) if rules.enters((*parts, name))]
+
+
+def _listed(folder: str) -> tuple[list[str], list[str]]:
+    """The names of the folders in a folder, and of all else; links to folders are no folders, so there are no loops."""
+    folders, names = [], []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            (folders if entry.is_dir(follow_symlinks=False) else names).append(entry.name)
+    return sorted(folders), sorted(names)
+
+
+def _regular(path: str) -> Iterator[Item]:
+    """The file as an item, unless it is a folder behind a link, a socket, a pipe or a device."""
+    try:
+        stat = os.stat(path)
+    except OSError:
+        yield Item(key_of(path), -1, 0, ("folder", path))
+        return
+    if S_ISREG(stat.st_mode):
+        yield Item(key_of(path), stat.st_size, stat.st_mtime_ns, ("folder", path))

@@ -1,0 +1,76 @@
+"""Following changes of files: what a file watcher reports goes through the pipeline, a few changed paths at a time.
+
+The system tells of changes (watchfiles: inotify, FSEvents); this says which of them matter, and has them indexed or forgotten.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+
+from glimpse import pipeline, sources
+from glimpse.collection import Collection
+from glimpse.errors import MissingExtra, UsageError
+from glimpse.sources import folder
+from glimpse.values import Failure, Item, Report
+
+ASKED_EVERY = 500  # milliseconds between two questions whether to stop
+
+
+def check(places: Sequence[str]) -> None:
+    """Refuse what cannot be watched.
+
+    Raises:
+        UsageError: a place that is no file or folder of this machine.
+        MissingExtra: there is no watchfiles.
+    """
+    for place in places:
+        if sources.of_place(place) is not folder or not os.path.exists(os.path.expanduser(place)):  # noqa: PTH110, PTH111
+            raise UsageError(f"{place} cannot be watched: name a folder or a file of this machine")
+    try:
+        import watchfiles  # noqa: F401, PLC0415  (an extra)
+    except ImportError as error:
+        raise MissingExtra("--watch needs watchfiles: pip install 'glimpse-search[watch]'") from error
+
+
+def watch(
+    collection: Collection, places: Sequence[str], wishes: pipeline.Wishes, stop: Callable[[], bool]
+) -> Iterator[Report]:
+    """Index what changes below places, until `stop` says so; a report for every round in which something did."""
+    check(places)
+    import watchfiles  # noqa: PLC0415  (an extra)
+
+    roots = [os.path.abspath(os.path.expanduser(place)) for place in places]  # noqa: PTH100, PTH111  (links stay)
+    changes = watchfiles.watch(
+        *roots, watch_filter=None, yield_on_timeout=True, rust_timeout=ASKED_EVERY, raise_interrupt=False,
+        ignore_permission_denied=True,
+    )  # fmt: skip
+    next(changes)  # from now on nothing is missed
+    yield from _told(pipeline.index(collection, places, wishes, progress=None, stop=stop))
+    for some in changes:
+        if stop():
+            return
+        changed = sorted({path for _, path in some if _matters(collection, roots, path, wishes)})
+        if changed:
+            items = _items(roots, changed, wishes)
+            yield from _told(pipeline.run(collection, items, changed, wishes, progress=None, stop=stop))
+
+
+def _told(report: Report) -> Iterator[Report]:
+    """A report, if there is something to say."""
+    if report.indexed or report.removed or report.moved or report.failures:
+        yield report
+
+
+def _matters(collection: Collection, roots: Sequence[str], path: str, wishes: pipeline.Wishes) -> bool:
+    return not path.startswith(os.fspath(collection.path)) and any(
+        folder.allows(root, path, wishes.selection) for root in roots
+    )
+
+
+def _items(roots: Sequence[str], changed: Sequence[str], wishes: pipeline.Wishes) -> Iterator[Item | Failure]:
+    """What there is now at the changed paths, by the rules of the places that they are in."""
+    for path in changed:
+        if os.path.lexists(path):
+            for one in folder.items(path, wishes.selection):
+                where = one.key if isinstance(one, Failure) else str(one.origin[1])
+                if any(folder.allows(root, where, wishes.selection) for root in roots):
+                    yield one

@@ -1,0 +1,412 @@
+"""The program's side of the workers: items go out, pixels and endings come back, in any order.
+
+A worker has a few items ahead, so that it never waits, and a few squares of shared memory, so that it cannot run away. One that dies,
+or says nothing for too long, is replaced; the item it was at is tried once more, alone, and fails then. Bytes that only the program can
+read (a bucket's, a table's) are read by threads and handed over. Knows neither models nor collections.
+"""
+
+import json
+import mmap
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Connection, wait
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from glimpse import sources
+from glimpse.errors import BadItem, WorkerError
+from glimpse.values import FAILURE_CODES, Failure, Item, Pixels, Region
+from glimpse.workers.child import Recipe
+
+AHEAD = 4  # items a worker has beside the one it is at
+READERS = 8  # threads that read what workers cannot
+READ_AHEAD = 256_000_000  # bytes read by them and not taken yet, of items whose size is known
+UNKNOWN_SIZE = 8_000_000  # bytes, for the above
+TICK = 0.1  # seconds
+LARGEST_MESSAGE = 65_536  # bytes a worker may say at once
+STARTS = 3  # in a row that may fail
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """An item to decode: `known` is the digest stored for it, `time` the one frame of a film that is wanted."""
+
+    item: Item
+    known: bytes = b""
+    time: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A picture, or a frame of a film: uint8 (height, width, 3), and the digest of the file that it is of."""
+
+    item: Item
+    digest: bytes
+    time: float | None
+    pixels: Pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an item ended, after its frames: `same` where the content is what was known, else with or without a failure.
+
+    The item has the size and time of what was read. `reading` and `decoding` are seconds.
+    """
+
+    item: Item
+    digest: bytes = b""
+    failure: Failure | None = None
+    same: bool = False
+    duration: float | None = None
+    reading: float = 0.0
+    decoding: float = 0.0
+
+
+Event = Frame | Ending | None
+"""None: nothing has happened for a while."""
+
+
+@dataclass(slots=True)
+class _Job:
+    """A task on its way: its number, and what is known of it so far."""
+
+    number: int
+    task: Task
+    region: Region | None = None
+    data: bytes = b""
+    alone: bool = False  # it is tried for the second time
+    reading: float = 0.0
+    duration: float | None = None
+
+
+class Pool:
+    """Workers that decode. Use it as a context manager; not for several threads at once."""
+
+    def __init__(self, recipe: Recipe, *, workers: int | None = None) -> None:
+        """Prepare; a worker is started when there is work for it.
+
+        Args:
+            recipe: what to make of pictures.
+            workers: how many at most. None: one for each processor core.
+        """
+        self._recipe = recipe
+        self._most = workers or os.cpu_count() or 1
+        self._workers: list[_Worker] = []
+        self._again: deque[_Job] = deque()
+        self._ready: deque[_Job] = deque()  # read by a thread, or taken back from a worker that died
+        self._reading: dict[Future[bytes | Failure], _Job] = {}
+        self._readers = ThreadPoolExecutor(READERS, "glimpse-reader")
+        self._lost_starts = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all workers."""
+        self._readers.shutdown(wait=False, cancel_futures=True)
+        for worker in self._workers:
+            worker.end()
+        self._workers.clear()
+
+    def run(
+        self, tasks: Iterable[Task], wanted: Callable[[Item, bytes], bool] = lambda _item, _digest: True
+    ) -> Iterator[Event]:
+        """Decode items.
+
+        Args:
+            tasks: items; taken only as fast as they are decoded.
+            wanted: asked with a film and the digest of its content before it is decoded, which may take long.
+
+        Yields:
+            For each item its frames, and then one ending; None now and then while nothing happens.
+
+        Raises:
+            WorkerError: no worker can be started here.
+        """
+        jobs = (_Job(number, task) for number, task in enumerate(tasks))
+        while True:
+            self._hand_out(jobs)
+            if not self._is_busy():
+                return
+            yield from self._events(wanted)
+
+    def _is_busy(self) -> bool:
+        return bool(self._again or self._ready or self._reading or any(worker.jobs for worker in self._workers))
+
+    # Handing out ------------------------------------------------------------------------------------------------------
+
+    def _hand_out(self, jobs: Iterator[_Job]) -> None:
+        """Give workers all that they have room for."""
+        self._fill(jobs)
+        while self._give():
+            self._fill(jobs)
+
+    def _fill(self, jobs: Iterator[_Job]) -> None:
+        """Have a few jobs ready; what workers cannot read by themselves goes to the readers first."""
+        while len(self._ready) < self._most and self._may_read() and (job := next(jobs, None)):
+            origin = job.task.item.origin
+            job.region = sources.of_origin(origin).region(*origin[1:])
+            if job.region:
+                self._ready.append(job)
+            else:
+                self._reading[self._readers.submit(_read, job)] = job
+
+    def _may_read(self) -> bool:
+        """Whether the readers, and what they have read, leave room for more."""
+        sizes = [job.task.item.size if job.task.item.size >= 0 else UNKNOWN_SIZE for job in self._reading.values()]
+        return len(sizes) < READERS and sum(sizes) + sum(len(job.data) for job in self._ready) < READ_AHEAD
+
+    def _give(self) -> bool:
+        """Give one job to the worker that has least to do; says whether there was one to give, and to take it."""
+        if self._again and (worker := self._idlest(self._workers)) and not worker.jobs:
+            worker.take(self._again.popleft())
+            return True
+        if not self._ready:
+            return False
+        reserved = 1 if self._again else 0  # the first worker finishes what it has, to be free for those tried again
+        worker = self._idlest(self._workers[reserved:])
+        if not worker or (self._ready[0].data and worker.jobs):  # the socket takes bytes only as they are read
+            return False
+        worker.take(self._ready.popleft())
+        return True
+
+    def _idlest(self, among: "list[_Worker]") -> "_Worker | None":
+        """The worker with least to do that has room, a new one where all are busy and there may be more."""
+        worker = min((one for one in among if one.has_room), key=lambda one: len(one.jobs), default=None)
+        if (worker is None or worker.jobs) and len(self._workers) < self._most:
+            worker = _Worker(self._recipe)
+            self._workers.append(worker)
+        return worker
+
+    # Taking back ------------------------------------------------------------------------------------------------------
+
+    def _events(self, wanted: Callable[[Item, bytes], bool]) -> Iterator[Event]:
+        """What has happened since; waits a moment if nothing has."""
+        happened = False
+        for event in self._read_events():
+            happened = True
+            yield event
+        busy = {worker.connection: worker for worker in self._workers}
+        patience = 0.0 if happened else TICK / 10 if self._reading else TICK
+        for connection in wait(list(busy), patience):
+            happened = True
+            yield from self._hear(busy[connection], wanted)  # type: ignore[index]
+        for worker in [one for one in self._workers if one.is_overdue(self._recipe.limits.wall)]:
+            happened = True
+            yield from self._bury(worker, "timeout")
+        if not happened:
+            yield None
+
+    def _read_events(self) -> Iterator[Event]:
+        """Take over what the readers have read."""
+        for future in [one for one in self._reading if one.done()]:
+            job = self._reading.pop(future)
+            found = future.result()
+            if isinstance(found, Failure):
+                yield Ending(job.task.item, failure=found, reading=job.reading)
+            else:
+                job.data = found
+                self._ready.append(job)
+
+    def _hear(self, worker: "_Worker", wanted: Callable[[Item, bytes], bool]) -> Iterator[Event]:
+        """All that a worker has to say."""
+        try:
+            while worker.connection.poll():
+                yield from self._understand(worker, json.loads(worker.connection.recv_bytes(LARGEST_MESSAGE)), wanted)
+        except (EOFError, OSError, ValueError, KeyError, TypeError, IndexError):  # dead, or not itself any more
+            yield from self._bury(worker, "")
+
+    def _understand(
+        self, worker: "_Worker", said: dict[str, Any], wanted: Callable[[Item, bytes], bool]
+    ) -> Iterator[Event]:
+        worker.heard()
+        if "id" not in said:
+            self._lost_starts = 0
+            return
+        job = worker.jobs[0]
+        if said["id"] != job.number:
+            raise ValueError(said["id"])
+        if "slot" in said:
+            yield worker.frame(job, said)
+        elif "ask" in said:
+            worker.tell(wanted=wanted(job.task.item, bytes.fromhex(said["digest"])))
+        elif "done" in said:
+            ending = _ending(job, said)  # which may find that the worker talks nonsense
+            worker.jobs.popleft()
+            yield ending
+        else:
+            job.duration = None if said["duration"] is None else float(said["duration"])
+
+    def _bury(self, worker: "_Worker", code: str) -> Iterator[Event]:
+        """Replace a worker that died or overran; its item gets one more chance, those behind it are not to blame."""
+        self._workers.remove(worker)
+        code = worker.end() if not code else (worker.end() and code)
+        if not worker.was_ready:
+            self._lost_starts += 1
+            if self._lost_starts >= STARTS:
+                raise WorkerError("the processes that decode pictures cannot be started: run `glimpse doctor`")
+            self._ready.extendleft(reversed(worker.jobs))
+            return
+        if not worker.jobs:
+            return
+        job = worker.jobs.popleft()
+        self._ready.extendleft(reversed(worker.jobs))
+        if job.alone:
+            yield Ending(job.task.item, failure=Failure(job.task.item.key, code, FAILURE_CODES[code]))
+        else:
+            job.alone = True
+            self._again.append(job)
+
+
+def _read(job: _Job) -> bytes | Failure:
+    """Read what only the program can, in a thread."""
+    began = time.perf_counter()
+    name, *where = job.task.item.origin
+    try:
+        data: bytes = sources.of_origin((name,)).read(*where)
+        return data
+    except BadItem as error:
+        return Failure(job.task.item.key, error.code, error.message)
+    finally:
+        job.reading = time.perf_counter() - began
+
+
+def _ending(job: _Job, said: dict[str, Any]) -> Ending:
+    item = job.task.item
+    if said["mtime_ns"] >= 0:  # what was read may be newer than what was listed
+        item = replace(item, size=int(said["size"]), mtime_ns=int(said["mtime_ns"]))
+    failure = Failure(item.key, said["code"], FAILURE_CODES[said["code"]]) if "code" in said else None
+    return Ending(
+        item=item,
+        digest=bytes.fromhex(said["digest"]),
+        failure=failure,
+        same=bool(said.get("same")),
+        duration=job.duration,
+        reading=job.reading + float(said["reading"]),
+        decoding=float(said["decoding"]),
+    )
+
+
+@dataclass(slots=True)
+class _Worker:
+    """One process: what it works on, the memory it shares, and when it last gave a sign of life."""
+
+    recipe: Recipe
+    jobs: deque[_Job] = field(default_factory=deque)
+    was_ready: bool = False
+    process: "subprocess.Popen[bytes]" = field(init=False)
+    connection: Connection = field(init=False)
+    memory: mmap.mmap = field(init=False)
+    since: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        """Start the process, tell it what to make."""
+        ours, theirs = socket.socketpair()
+        with theirs, tempfile.TemporaryFile() if not hasattr(os, "memfd_create") else _memory_file() as file:
+            file.truncate(self.recipe.slots * self.recipe.slot_bytes)
+            self.memory = mmap.mmap(file.fileno(), self.recipe.slots * self.recipe.slot_bytes)
+            handed = (theirs.fileno(), file.fileno())
+            self.process = _spawn(handed)
+        self.connection = Connection(ours.detach())
+        with suppress(OSError):  # it is dead already, which is noticed when it is listened to
+            self.connection.send_bytes(self.recipe.as_json())
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether it is at an item that is tried alone."""
+        return bool(self.jobs) and self.jobs[0].alone
+
+    @property
+    def has_room(self) -> bool:
+        """Whether it can take another item."""
+        return len(self.jobs) <= AHEAD and not self.is_alone
+
+    def take(self, job: _Job) -> None:
+        """Give it an item."""
+        if not self.jobs:
+            self.since = time.monotonic()
+        self.jobs.append(job)
+        where: dict[str, Any] = {"path": "", "offset": 0, "size": -1}
+        if job.region:
+            where = {"path": job.region.path, "offset": job.region.offset, "size": job.region.size}
+        inline = job.region is None
+        self.tell(id=job.number, known=job.task.known.hex(), time=job.task.time, inline=inline, **where)
+        if inline:
+            with suppress(OSError):
+                self.connection.send_bytes(job.data)
+
+    def tell(self, **message: Any) -> None:
+        """Say something to it."""
+        with suppress(OSError):  # it is dead, which is noticed when it is listened to
+            self.connection.send_bytes(json.dumps(message).encode())
+
+    def heard(self) -> None:
+        """Note that it is alive."""
+        self.was_ready = True
+        self.since = time.monotonic()
+
+    def is_overdue(self, limit: float) -> bool:
+        """Whether it has been at something for too long without a word."""
+        return bool(self.jobs) and time.monotonic() - self.since > limit
+
+    def frame(self, job: _Job, said: dict[str, Any]) -> Frame:
+        """Copy a picture out of the shared memory, and give the square back."""
+        slot, (height, width) = int(said["slot"]), map(int, said["shape"])
+        size = height * width * 3
+        if not (0 <= slot < self.recipe.slots and 0 < size <= self.recipe.slot_bytes):
+            raise ValueError(slot)
+        values = np.frombuffer(self.memory, np.uint8, size, slot * self.recipe.slot_bytes)
+        pixels = values.reshape(height, width, 3).copy()
+        self.tell(free=slot)
+        moment = None if said["time"] is None else float(said["time"])
+        return Frame(job.task.item, bytes.fromhex(said["digest"]), moment, pixels)
+
+    def end(self) -> str:
+        """Make sure that it is gone; says for which of FAILURE_CODES its item failed, if it ended by itself."""
+        self.connection.close()
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(0 if self.process.poll() is None and self.jobs else TICK)
+        code = self.process.poll()
+        if code is None:
+            self.process.kill()
+            self.process.wait()
+        return {-signal.SIGXCPU: "timeout", -signal.SIGKILL: "memory"}.get(code or 0, "crashed")
+
+
+def _memory_file() -> Any:
+    """Memory that is nowhere in the file system, so that nothing is left whatever happens."""
+    return open(os.memfd_create("glimpse"), "r+b", buffering=0)  # noqa: PTH123  (a descriptor; the caller closes it)
+
+
+def _spawn(handed: tuple[int, int]) -> "subprocess.Popen[bytes]":
+    """Start a worker: a Python of its own, for the program may have threads that do not survive a fork."""
+    paths = os.pathsep.join(path for path in sys.path if path)
+    alone = dict.fromkeys(
+        ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1"
+    )  # their threads' stacks would count as memory
+    quiet = None if "GLIMPSE_TRACEBACK" in os.environ else subprocess.DEVNULL
+    return subprocess.Popen(  # noqa: S603  (this very Python, and numbers)
+        [sys.executable, "-P", "-m", "glimpse.workers.child", *map(str, handed)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=quiet,
+        pass_fds=handed,
+        env=os.environ | alone | {"PYTHONPATH": paths},
+    )
