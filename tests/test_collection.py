@@ -11,16 +11,20 @@ import glimpse
 from conftest import noise, unit
 from glimpse.collection import Collection
 from glimpse.errors import ModelMismatch, NotACollection, StorageError, UsageError
-from glimpse.values import Failure, Item
+from glimpse.values import Embedding, Failure, Item, Moment
 
 
-def item(key: str) -> Item:
-    return Item(key, 1, 1, lambda: b"")
+def item(key: str, metadata=None) -> Item:
+    return Item(key, 1, 1, ("folder", key), metadata or {})
+
+
+def picture(key: str, digest: bytes = b"") -> Embedding:
+    return Embedding(item(key), digest)
 
 
 def filled(collection, n=5, seed=0):
     rows = unit(np.random.default_rng(seed).standard_normal((n, 32))).astype(np.float32)
-    collection.add([(item(f"/p/{place}.jpg"), b"%d" % place) for place in range(n)], rows)
+    collection.add([picture(f"/p/{place}.jpg", b"%d" % place) for place in range(n)], rows)
     return rows
 
 
@@ -52,7 +56,7 @@ def test_adding_again_replaces(photos):
 def test_a_failure_takes_the_place_of_a_vector_and_the_other_way_round(photos):
     filled(photos, 2)
     broken = Failure("/p/0.jpg", "corrupt", "the picture is damaged")
-    photos.add([], np.empty((0, 32), np.float32), failed=[(item("/p/0.jpg"), broken)])
+    photos.add([], np.empty((0, 32), np.float32), failed=[(item("/p/0.jpg"), b"", broken)])
     assert list(photos) == ["/p/1.jpg"]
     assert photos.failures() == [broken]
     filled(photos, 1)
@@ -62,9 +66,9 @@ def test_a_failure_takes_the_place_of_a_vector_and_the_other_way_round(photos):
 
 def test_rows_that_do_not_fit_are_refused_and_nothing_is_stored(photos):
     with pytest.raises(UsageError, match="finite"):
-        photos.add([(item("a"), b"")], np.full((1, 32), np.nan, np.float32))
+        photos.add([picture("a", b"")], np.full((1, 32), np.nan, np.float32))
     with pytest.raises(UsageError):
-        photos.add([(item("a"), b"")], np.empty((2, 32), np.float32))
+        photos.add([picture("a", b"")], np.empty((2, 32), np.float32))
     assert len(photos) == 0
 
 
@@ -76,13 +80,142 @@ def test_remove(photos):
     assert [hit.key for hit in photos.search(key="/p/0.jpg")] == ["/p/4.jpg"]
 
 
-def test_keys_below_a_folder_are_not_those_of_its_namesake(photos):
+def test_origins_of_keys_that_begin_so(photos):
     rows = unit(np.ones((3, 32))).astype(np.float32)
-    photos.add([(item(key), b"") for key in ("/a/1.jpg", "/ab/1.jpg", "/a%/x_.jpg")], rows)
-    assert photos.keys_below("/a") == ["/a/1.jpg"]
-    assert photos.keys_below("/a%") == ["/a%/x_.jpg"]
-    assert photos.keys_below("/ab/1.jpg") == ["/ab/1.jpg"]
-    assert len(photos.keys_below("/")) == 3
+    photos.add([picture(key) for key in ("/a/1.jpg", "/ab/1.jpg", "/a%/x_.jpg")], rows)
+    photos.add([], rows[:0], failed=[(item("/a/2.jpg"), b"", Failure("/a/2.jpg", "corrupt", ""))])
+    assert list(photos.origins("/a/")) == [
+        ("/a/1.jpg", ("folder", "/a/1.jpg"), False),
+        ("/a/2.jpg", ("folder", "/a/2.jpg"), True),
+    ]
+    assert [key for key, _, _ in photos.origins("/a%")] == ["/a%/x_.jpg"]
+    assert [key for key, _, _ in photos.origins()] == ["/a%/x_.jpg", "/a/1.jpg", "/a/2.jpg", "/ab/1.jpg"]
+
+
+def test_more_keys_than_a_page(photos, monkeypatch):
+    monkeypatch.setattr("glimpse.collection._PAGE", 2)
+    filled(photos)
+    assert len(list(photos.origins("/p/"))) == 5
+
+
+def test_metadata_comes_back_with_hits(photos):
+    rows = unit(np.eye(2, 32)).astype(np.float32)
+    told = {"title": "鳥", "year": 1923, "tags": ["a", None], "bad": "\udcff"}
+    photos.add([Embedding(item("a", told), b""), picture("b")], rows)
+    assert [hit.metadata for hit in photos.search(rows[0])] == [told, {}]
+
+
+# Films
+
+
+def film(photos, scores, key="/f.mp4", digest=b"f", duration=50.0, step=10.0):
+    """A film whose n-th frame has that cosine to the first axis."""
+    rows = np.zeros((len(scores), 32), np.float32)
+    rows[:, 0] = scores
+    rows[:, 1] = np.sqrt(1 - rows[:, 0] ** 2)
+    frames = [Embedding(item(key), digest, place * step, "shots 10") for place in range(len(scores))]
+    photos.add(frames, rows, finished=[] if duration is None else [(item(key), duration)])
+
+
+def test_a_film_has_a_vector_for_each_frame_and_is_one_hit(photos):
+    film(photos, [0.1, 0.2, 0.9, 0.8, 0.1])
+    photos.add([picture("/p.jpg")], np.eye(1, 32).astype(np.float32) * 1)
+    assert len(photos) == 6
+    assert list(photos)[:2] == ["/f.mp4#t=0.000", "/f.mp4#t=10.000"] == photos.vectors()[0][:2]
+    assert "/f.mp4" in photos
+    assert "/f.mp4#t=10.000" in photos
+    assert "/f.mp4#t=11.000" not in photos
+    assert photos.counts() == {"pictures": 1, "films": 1, "frames": 5, "failed": 0}
+    first, second = photos.search(np.eye(1, 32)[0])
+    assert (first.key, first.item, first.time) == ("/p.jpg", "/p.jpg", None)
+    assert (second.key, second.item, second.time) == ("/f.mp4#t=20.000", "/f.mp4", 20.0)
+    assert second.score == pytest.approx(0.9, abs=1e-3)
+    assert second.moments == ()
+
+
+def test_frames_one_by_one(photos):
+    film(photos, [0.1, 0.2, 0.9, 0.8, 0.1])
+    hits = photos.search(np.eye(1, 32)[0], k=2, frames=True)
+    assert [hit.time for hit in hits] == [20.0, 30.0]
+
+
+def test_moments_of_a_film(photos):
+    film(photos, [0.1, 0.2, 0.9, 0.8, 0.1, 0.1, 0.7])
+    (hit,) = photos.search(np.eye(1, 32)[0], moments=True)
+    assert [(part.start, part.end, part.key) for part in hit.moments] == [
+        (20.0, 40.0, "/f.mp4#t=20.000"),
+        (60.0, 60.0, "/f.mp4#t=60.000"),  # the film is said to end before
+    ]
+    assert isinstance(hit.moments[0], Moment)
+    assert hit.moments[0].score == pytest.approx(0.9, abs=1e-3)
+
+
+def test_more_like_a_frame_is_not_its_own_film(photos):
+    film(photos, [0.1, 0.9])
+    film(photos, [0.2, 0.8], key="/g.mp4")
+    assert [hit.item for hit in photos.search(key="/f.mp4#t=10.000")] == ["/g.mp4"]
+    assert [hit.item for hit in photos.search(key="/f.mp4")] == ["/g.mp4"]
+
+
+def test_a_film_that_is_being_added_grows_and_one_that_changed_begins_anew(photos):
+    film(photos, [0.1, 0.2], duration=None)
+    assert not photos.known("/f.mp4").whole
+    assert photos.times("/f.mp4") == {0.0, 10.0}
+    film(photos, [0.1, 0.2, 0.3])
+    assert photos.known("/f.mp4").whole
+    assert len(photos) == 3
+    film(photos, [0.5], digest=b"another")
+    assert list(photos) == ["/f.mp4#t=0.000"]
+
+
+def test_a_film_that_broke_keeps_its_frames_and_stands_in_the_ledger(photos):
+    film(photos, [0.1, 0.2], duration=None)
+    broken = Failure("/f.mp4", "truncated", "")
+    photos.add([], np.empty((0, 32), np.float32), failed=[(item("/f.mp4"), b"f", broken)])
+    assert len(photos) == 2
+    assert photos.failures() == [broken]
+    assert photos.known("/f.mp4").code == "truncated"
+    photos.add([], np.empty((0, 32), np.float32), failed=[(item("/f.mp4"), b"changed", broken)])
+    assert len(photos) == 0
+
+
+def test_a_file_called_like_a_frame(photos):
+    photos.add([picture("/odd#t=1.000"), picture("/other")], unit(np.eye(2, 32)).astype(np.float32))
+    assert "/odd#t=1.000" in photos
+    assert [hit.item for hit in photos.search(key="/odd#t=1.000")] == ["/other"]
+
+
+def test_a_collection_of_the_first_format_is_brought_up_to_date(tmp_path, tiny):
+    old = sqlite3.connect(tmp_path / "old.db", isolation_level=None)
+    old.executescript("""
+        PRAGMA application_id = 1735158125; PRAGMA user_version = 1; PRAGMA journal_mode = WAL;
+        CREATE TABLE generations (id INTEGER PRIMARY KEY, model TEXT NOT NULL, fingerprint TEXT NOT NULL, dim INTEGER NOT NULL,
+            precision TEXT NOT NULL, parity INTEGER NOT NULL) STRICT;
+        CREATE TABLE items (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
+            digest BLOB NOT NULL) STRICT;
+        CREATE INDEX items_by_digest ON items (digest);
+        CREATE TABLE vectors (item INTEGER PRIMARY KEY REFERENCES items (id) ON DELETE CASCADE,
+            generation INTEGER NOT NULL REFERENCES generations (id), vector BLOB NOT NULL) STRICT;
+        CREATE TABLE failures (key TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, code TEXT NOT NULL,
+            message TEXT NOT NULL) STRICT;
+        INSERT INTO failures VALUES ('/p/x', 3, 4, 'corrupt', 'it is damaged');
+    """)
+    old.execute("INSERT INTO generations VALUES (1, 'x', ?, 32, 'float32', 0)", (tiny.fingerprint,))
+    row = unit(np.ones((1, 32))).astype(np.float16)
+    for place in range(3):
+        old.execute("INSERT INTO items VALUES (?, ?, 5, 6, ?)", (place + 7, f"/p/{place}", b"%d" % place))
+        old.execute("INSERT INTO vectors VALUES (?, 1, ?)", (place + 7, row.tobytes()))
+    old.close()
+    for _ in range(2):
+        with Collection(tmp_path / "old.db", tiny) as photos:
+            assert list(photos) == ["/p/0", "/p/1", "/p/2"]
+            assert photos.known("/p/1").digest == b"1"
+            assert [failure.code for failure in photos.failures()] == ["corrupt"]
+            assert photos._one("PRAGMA integrity_check") == ("ok",)
+            assert [origin for _, origin, _ in photos.origins("/p/2")] == [("folder", "/p/2")]
+            assert photos.remove("/p/0") == 1  # and its vector with it
+            assert len(photos) == 2
+            photos.add([picture("/p/0", b"0")], row.astype(np.float32))
 
 
 # Searching
@@ -99,7 +232,7 @@ def test_search_by_vector_and_key(photos):
 
 def test_search_by_text_and_picture(photos, tiny, tmp_path):
     pictures = [noise(seed) for seed in range(4)]
-    photos.add([(item(f"{seed}"), b"") for seed in range(4)], tiny.images(pictures))
+    photos.add([picture(f"{seed}", b"") for seed in range(4)], tiny.images(pictures))
     pictures[3].save(tmp_path / "three.png")
     for query in (pictures[3], tmp_path / "three.png", (tmp_path / "three.png").read_bytes(), np.asarray(pictures[3])):
         hit = photos.search(query, k=1)[0]
@@ -288,7 +421,7 @@ def test_a_full_disk_rolls_back_and_the_file_stays_readable(tmp_path, tiny):
             filled(photos, 20)
             many = unit(np.random.default_rng(1).standard_normal((5000, 32))).astype(np.float32)
             with pytest.raises(StorageError, match="the disk is full"):
-                photos.add([(item(f"/many/{place}"), b"x" * 32) for place in range(5000)], many)
+                photos.add([picture(f"/many/{place}", b"x" * 32) for place in range(5000)], many)
             assert len(photos) == 20
             assert len(photos.search(np.ones(32), k=50)) == 20
         with Collection(disk / "photos.db", tiny) as again:
@@ -320,9 +453,9 @@ def test_an_interrupted_batch_leaves_nothing(photos, monkeypatch):
     monkeypatch.setattr(photos, "_fail", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         photos.add(
-            [(item("/new"), b"")],
+            [picture("/new", b"")],
             unit(np.ones((1, 32))).astype(np.float32),
-            failed=[(item("b"), Failure("b", "corrupt", ""))],
+            failed=[(item("b"), b"", Failure("b", "corrupt", ""))],
         )
     assert "/new" not in photos
     assert len(photos) == 3
@@ -333,7 +466,7 @@ def test_two_models_never_meet_even_when_both_began_with_an_empty_file(tmp_path,
     with Collection(tmp_path / "c.db", tiny) as one, Collection(tmp_path / "c.db", other) as two:
         filled(one, 3)
         with pytest.raises(ModelMismatch):
-            two.add([(item("x"), b"")], unit(np.ones((1, 48))).astype(np.float32))
+            two.add([picture("x", b"")], unit(np.ones((1, 48))).astype(np.float32))
         assert len(one) == 3
         assert len(one.search(np.ones(32))) == 3
 
@@ -343,7 +476,7 @@ def test_an_emptied_collection_takes_another_model(photos, golden):
     photos.remove(list(photos))
     other = glimpse.load(golden("hf-clip-quickgelu").folder)
     photos.use(other)
-    photos.add([(item("x"), b"")], unit(np.ones((1, 48))).astype(np.float32))
+    photos.add([picture("x", b"")], unit(np.ones((1, 48))).astype(np.float32))
     assert photos.generation.dim == 48
 
 
@@ -369,7 +502,7 @@ def test_a_model_that_is_gone_is_named(photos, tmp_path, golden):
 
 def test_a_move_that_another_process_has_done_loses_nothing(photos):
     filled(photos, 1)
-    moved = Item("/q/0.jpg", 1, 1, lambda: b"")
+    moved = item("/q/0.jpg")
     nothing = np.empty((0, 32), np.float32)
     photos.add([], nothing, renamed=[("/p/0.jpg", moved)])
     photos.add([], nothing, renamed=[("/p/0.jpg", moved)])

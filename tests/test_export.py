@@ -10,7 +10,7 @@ from glimpse.errors import MissingExtra, UsageError
 
 
 def test_rows_and_keys_stay_aligned_around_bad_files(tiny, album):
-    items = export.files([album])
+    items = export.files([str(album)])
     seen = []
     embedded = export.pictures(tiny, items, seen.append)
     assert len(items) == 5
@@ -62,11 +62,11 @@ def test_lines_are_those_of_an_editor(tmp_path):
 
 def test_one_file_is_a_place(tmp_path):
     noise(1).save(tmp_path / "a.png")
-    assert [item.key for item in export.files([tmp_path / "a.png"])] == [str(tmp_path / "a.png")]
+    assert [item.key for item in export.files([str(tmp_path / "a.png")])] == [str(tmp_path / "a.png")]
 
 
 def test_names_that_are_no_text_are_read_all_the_same(tiny, tmp_path):
     noise(1).save(os.fsencode(tmp_path) + b"/\xff.png", "PNG")
-    embedded = export.pictures(tiny, export.files([tmp_path]), lambda _: None)
+    embedded = export.pictures(tiny, export.files([str(tmp_path)]), lambda _: None)
     assert embedded.failures == []
     assert embedded.keys == [f"{tmp_path}/\\xff.png"]

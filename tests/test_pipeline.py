@@ -1,13 +1,15 @@
+import json
 import os
 import shutil
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 
 from conftest import noise, shared
 from glimpse.collection import Collection
-from glimpse.errors import UsageError
-from glimpse.values import FAILURE_CODES
+from glimpse.errors import StorageError, UsageError
+from glimpse.values import FAILURE_CODES, STAGES, Selection
 
 
 def names(collection, folder):
@@ -33,7 +35,7 @@ def test_the_stored_rows_are_those_of_the_encoder(photos, album, tiny):
 
 def test_a_second_run_reads_nothing(photos, album, monkeypatch):
     photos.index(album)
-    monkeypatch.setattr("glimpse.sources.folder.read", lambda path, *_: pytest.fail(f"{path} was read"))
+    monkeypatch.setattr("glimpse.workers.pool._spawn", lambda *_: pytest.fail("something was read"))
     report = photos.index(album)
     assert (report.indexed, report.unchanged, len(report.failures), report.total) == (0, 4, 1, 5)
 
@@ -44,7 +46,7 @@ def test_a_touched_file_is_hashed_and_not_embedded(photos, album, monkeypatch):
     monkeypatch.setattr(photos.encoder, "embed", lambda _: pytest.fail("embedded"), raising=False)
     report = photos.index(album)
     assert (report.indexed, report.unchanged, report.moved) == (0, 4, 0)
-    monkeypatch.setattr("glimpse.sources.folder.read", lambda path, *_: pytest.fail(f"{path} was read"))
+    monkeypatch.setattr("glimpse.workers.pool._spawn", lambda *_: pytest.fail("something was read"))
     assert photos.index(album).unchanged == 4  # the new time is known now
 
 
@@ -185,32 +187,51 @@ def test_links_pipes_and_loops(photos, album):
     }
 
 
-def test_a_file_that_goes_away_is_named(photos, album, monkeypatch):
-    from glimpse.sources import folder
-
-    real = folder.read
-
-    def read(path, size=-1):
-        if path.name == "a.png":
-            path.unlink()
-        return real(path, size)
-
-    monkeypatch.setattr(folder, "read", read)
+def test_a_file_that_goes_away_is_named_and_taken_when_it_is_back(photos, album, monkeypatch):
+    data = (album / "a.png").read_bytes()
+    times = (album / "a.png").stat()
+    monkeypatch.setattr("glimpse.pipeline._listing", listing_and_then(lambda: (album / "a.png").unlink()))
     report = photos.index(album)
     assert (str(album / "a.png"), "vanished") in [(failure.key, failure.code) for failure in report.failures]
+    monkeypatch.undo()
+    (album / "a.png").write_bytes(data)
+    os.utime(album / "a.png", ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert photos.index(album).indexed == 1
 
 
-def test_a_large_file_that_is_no_picture_is_not_read_whole(photos, album, monkeypatch):
-    from glimpse.sources import folder
+def listing_and_then(do):
+    """Have something happen between listing and reading."""
+    from glimpse import pipeline
 
+    real = pipeline._listing
+
+    def listing(*arguments):
+        found = real(*arguments)
+        do()
+        return found
+
+    return listing
+
+
+def test_a_file_that_changes_between_listing_and_reading_is_indexed_as_what_was_read(photos, album, tiny, monkeypatch):
+    monkeypatch.setattr("glimpse.pipeline._listing", listing_and_then(lambda: noise(99).save(album / "a.png")))
+    photos.index(album)
+    monkeypatch.undo()
+    assert dict(zip(*photos.vectors(), strict=True))[str(album / "a.png")] @ tiny.images([noise(99)])[0] > 0.999
+    assert photos.index(album).unchanged == 4
+
+
+def test_a_large_file_that_is_no_picture_is_not_read_whole(photos, album):
     with (album / "film.mp4").open("wb") as film:
         film.write(b"\0\0\0 ftypisom\0\0\2\0isomiso2avc1mp41")
-        film.truncate(40 * 1024**3)  # a hole: takes no space
-    read, sizes = folder.read, []
-    monkeypatch.setattr(folder, "read", lambda path, size=-1: sizes.append((path.name, size)) or read(path, size))
+        film.truncate(40 * 1024**3)  # a hole: takes no space, and minutes to read
+    with (album / "disk.img").open("wb") as film:
+        film.truncate(40 * 1024**3)
     report = photos.index(album)
-    assert ("film.mp4", "unsupported-format") in [(os.path.basename(one.key), one.code) for one in report.failures]
-    assert [size for name, size in sizes if name == "film.mp4"] == [4096]
+    codes = {os.path.basename(one.key): one.code for one in report.failures}
+    assert codes.pop("film.mp4") in {"truncated", "corrupt"}
+    assert codes == {"disk.img": "unsupported-format", "notes.txt": "unsupported-format"}
+    assert report.seconds < 60
 
 
 def test_progress_and_stop(photos, tmp_path):
@@ -222,7 +243,7 @@ def test_progress_and_stop(photos, tmp_path):
     report = photos.index(folder, progress=seen.append, stop=lambda: len(seen) == 2)
     assert report.interrupted
     assert (seen[0].done, seen[0].total) == (0, 150)
-    assert report.indexed == len(photos) == seen[1].done < 150
+    assert 0 < report.indexed == len(photos) < 150
     assert "images/s" in str(seen[1])
     rest = photos.index(folder)
     assert (rest.indexed, rest.unchanged) == (150 - report.indexed, report.indexed)
@@ -250,16 +271,6 @@ def test_the_demo_model_on_real_files(tmp_path, demo):
         assert len(photos.search("a bee", k=3)) == 3
 
 
-def test_batches_last_about_a_second():
-    from glimpse.pipeline import LARGEST_BATCH, SMALLEST_BATCH, _next_size
-
-    assert _next_size(16, 0.1) == 32
-    assert _next_size(16, 1.0) == 16
-    assert _next_size(16, 5.0) == 8
-    assert _next_size(LARGEST_BATCH, 0.1) == LARGEST_BATCH
-    assert _next_size(SMALLEST_BATCH, 60.0) == SMALLEST_BATCH
-
-
 def test_one_of_several_places_without_files_is_refused(photos, album, tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -280,22 +291,15 @@ def test_what_is_there_but_was_not_walked_stays(photos, album):
     assert str(hidden / "h.png") in photos
 
 
-def test_what_could_not_be_read_is_tried_again(photos, album, monkeypatch):
-    from glimpse.errors import BadItem
-    from glimpse.sources import folder
-
-    real = folder.read
-
-    def refuse(path, size=-1):
-        if path.name == "a.png":
-            raise BadItem("unreadable", FAILURE_CODES["unreadable"])
-        return real(path, size)
-
-    monkeypatch.setattr(folder, "read", refuse)
-    assert "unreadable" in [failure.code for failure in photos.index(album).failures]
-    monkeypatch.undo()
-    report = photos.index(album)  # neither size nor time has changed
-    assert (report.indexed, [failure.code for failure in report.failures]) == (1, ["unsupported-format"])
+def test_what_failed_is_tried_again_when_it_changes_or_when_asked(photos, album):
+    photos.index(album)
+    assert photos.index(album).frames == 0
+    report = photos.index(album, retry_failed=True)
+    assert [failure.code for failure in report.failures] == ["unsupported-format"]
+    noise(5).save(album / "good.png")
+    (album / "good.png").rename(album / "notes.txt")
+    report = photos.index(album)
+    assert (report.indexed, report.failures) == (1, ())
 
 
 def test_a_file_larger_than_the_memory_is_named(photos, album):
@@ -318,6 +322,50 @@ def test_the_collection_may_lie_in_the_folder(album, tiny):
     with Collection(album / "photos.db", tiny) as inside:
         report = inside.index(album)
     assert [os.path.basename(failure.key) for failure in report.failures] == ["notes.txt"]
+    assert not (album / "photos.db-lock").exists()
+
+
+def test_a_second_indexer_is_refused_with_a_sentence_and_readers_are_not(photos, album, tiny):
+    told = []
+
+    def second(_):
+        if told:
+            return
+        with Collection(photos.path, tiny) as other:
+            with pytest.raises(StorageError, match="another process is indexing into .*wait for it to end"):
+                other.index(album)
+            told.append(len(other.search("a carriage")))
+
+    photos.index(album, progress=second)
+    assert told == [0]
+    with Collection(photos.path, tiny) as other:
+        assert other.index(album).unchanged == 4  # and afterwards it may
+
+
+def test_pictures_that_are_too_small(photos, album):
+    noise(4, (40, 10)).save(album / "small.png")
+    report = photos.index(album, min_side=11)
+    assert ("small.png", "too-small") in [(os.path.basename(one.key), one.code) for one in report.failures]
+    assert report.indexed == 4
+
+
+def test_include_exclude_and_hidden(photos, album):
+    noise(4).save(album / ".h.png")
+    assert photos.index(album, selection=Selection(include=("*.png",))).indexed == 1
+    assert photos.index(album, selection=Selection(include=("*.png",), hidden=True)).indexed == 1
+    assert photos.index(album, selection=Selection(exclude=("inner/", "notes.txt"))).indexed == 1
+    assert len(photos) == 3  # what is left out this time is not forgotten
+
+
+def test_the_report_has_a_profile(photos, album):
+    report = photos.index(album)
+    assert set(report.stages) == set(STAGES)
+    assert report.stages["decoding"] > 0
+    assert report.stages["encoding"] > 0
+    assert report.bottleneck in STAGES
+    assert report.frames == 4
+    assert json.loads(json.dumps(asdict(report)))["stages"] == report.stages
+    assert "decoding" in report.profile()
 
 
 def test_a_copy_of_a_file_whose_name_is_no_text_is_no_move(photos, tmp_path):

@@ -389,20 +389,20 @@ class Collection:
         items = self._db.execute("DELETE FROM items WHERE key = ?", (key,)).rowcount
         return bool(items + self._db.execute("DELETE FROM failures WHERE key = ?", (key,)).rowcount)
 
-    def origins(self, prefix: str) -> Iterator[tuple[str, Origin]]:
-        """Keys of items, failed ones included, that begin so, in order, with their origins; not all of them at once in memory."""
+    def origins(self, prefix: str = "") -> Iterator[tuple[str, Origin, bool]]:
+        """Keys that begin so, in order, with their origins and whether they failed; not all of them at once in memory."""
         last = ""
         while rows := self._page(prefix, last):
-            for key, origin in rows:
-                yield key, tuple(json.loads(origin))
+            for key, origin, failed in rows:
+                yield key, tuple(json.loads(origin)), bool(failed)
             last = rows[-1][0]
 
-    def _page(self, prefix: str, last: str) -> list[tuple[str, str]]:
+    def _page(self, prefix: str, last: str) -> list[tuple[str, str, int]]:
         ours = f"key >= ?1 AND key < ?1 || char({_LAST_LETTER}) AND key > ?2"
         with explained(self.path):
             return self._db.execute(
-                f"SELECT key, origin FROM items WHERE {ours} UNION SELECT key, origin FROM failures WHERE {ours} "  # noqa: S608
-                f"ORDER BY key LIMIT {_PAGE}",
+                f"SELECT key, origin, 1 FROM failures WHERE {ours} UNION ALL SELECT key, origin, 0 FROM items WHERE {ours} "  # noqa: S608
+                f"AND key NOT IN (SELECT key FROM failures) ORDER BY key LIMIT {_PAGE}",
                 (prefix, last),
             ).fetchall()
 

@@ -91,7 +91,8 @@ def _batches(events: Iterable[Event], profile: Profile, size: Callable[[], int])
             batch.endings.append(event)
             profile.seconds["reading"] += event.reading
             profile.seconds["decoding"] += event.decoding
-        if batch.is_due(size()):
+        is_picture = isinstance(event, Frame) and event.time is None  # its ending comes next, and they stay together
+        if not is_picture and batch.is_due(size()):
             yield batch
             batch = Batch()
     yield batch

@@ -307,20 +307,24 @@ class _Run:
     def forget_missing(self, places: Sequence[str]) -> None:
         """Take out what was in the places and is there no more; what is in a folder that cannot be listed stays."""
         closed = tuple(f"{failure.key}{os.sep}" for failure in self.listing.failures)
-        gone = [key for place in places for key in self._missing(place) if not key.startswith(closed)]
-        self.removed = sum(self.collection.known(key) is not None for key in set(gone) if self._was_embedded(key))
-        if gone:
-            self.collection.remove(set(gone))
-
-    def _was_embedded(self, key: str) -> bool:
-        entry = self.collection.known(key)
-        return bool(entry and entry.digest)
+        gone = {key for place in places for key in self._missing(place) if not key.startswith(closed)}
+        self.removed = self.collection.remove(gone) if gone else 0
+        stale = [key for key, origin, failed in self.collection.origins() if failed and self._is_stale(key, origin, places)]
+        if stale:
+            self.collection.remove(stale)
 
     def _missing(self, place: str) -> Iterator[str]:
         source = sources.of_place(place)
-        for key, origin in self.collection.origins(source.prefix(place)):
+        for key, origin, _ in self.collection.origins(source.prefix(place)):
             if key not in self.listing and source.covers(place, key) and _is_gone(origin):
                 yield key
+
+    def _is_stale(self, key: str, origin: Origin, places: Sequence[str]) -> bool:
+        """Whether a failure says nothing any more: it was looked for and not found, or its file is gone, wherever it was."""
+        if key in self.listing:
+            return False
+        is_gone = origin[0] == "folder" and _is_gone(origin)
+        return is_gone or any(sources.of_place(place).covers(place, key) for place in places)
 
     # How it goes ------------------------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ import itertools
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self, cast
 
@@ -97,7 +97,7 @@ _LIGHT = 1e9  # pixels: decoding so many takes a few seconds
 _LOOK = 0.2  # seconds between frames that are compared
 _APART = 1.0  # seconds between kept frames, at least
 _CUT = 24.0  # mean difference of neighbouring frames' cells, of 255, that makes a new shot
-_SAME = 4  # largest difference of any cell in what a person would not tell apart
+_SAME = 6  # largest difference of any cell in what a person would not tell apart
 _FLAT = 16  # spread of all but one in a thousand pixels of a picture of one colour
 
 
@@ -172,10 +172,15 @@ def _on_screen(frames: "Iterator[VideoFrame]", seconds: float) -> "Iterator[Vide
     for frame in frames:
         if target < frame.time - _EPSILON:
             yield shown
-            target = first.time + seconds * math.ceil((frame.time - _EPSILON - first.time) / seconds)
+            target = _next_target(first.time, seconds, frame.time)
         shown = frame
     if _still_shown(shown, target):
         yield shown
+
+
+def _next_target(first: float, seconds: float, time: float) -> float:
+    """The first multiple of `seconds` from `first` on that is not before a time."""
+    return first + seconds * math.ceil((time - _EPSILON - first) / seconds)
 
 
 def _still_shown(last: "VideoFrame", target: float) -> bool:
@@ -233,10 +238,11 @@ def _cells(frame: "VideoFrame") -> Cells:
 
 
 def _blank(frame: "VideoFrame", cells: Cells) -> bool:
-    """Whether the frame is nearly one colour; the cells rule most out, and every pixel is asked about the rest."""
+    """Whether the frame is nearly one colour; the cells rule most out, and the pixels are asked about the rest."""
     if int(np.ptp(cells, axis=(0, 1)).max()) > 2 * _FLAT:
         return False
-    low, high = np.percentile(_pixels(frame), (0.1, 99.9), axis=(0, 1))
+    step = 1 + max(frame.width, frame.height) // 2048
+    low, high = np.percentile(_pixels(frame)[::step, ::step], (0.1, 99.9), axis=(0, 1))
     return float((high - low).max()) <= _FLAT
 
 
@@ -317,7 +323,7 @@ _OWN_INDEX = ("avi", "matroska", "mov")  # containers that list their keyframes,
 
 
 class Film:
-    """An open film; use it as a context manager.
+    """An open film; use it as a context manager, for one `frames` or `at` at a time.
 
     Attributes:
         duration: seconds, of the video where the file says so, else of the whole file; None where it says neither.
@@ -361,6 +367,7 @@ class Film:
         Raises:
             BadItem: "truncated" or "corrupt", after the frames that could be decoded; "bomb", "memory", "unreadable".
         """
+        sampling = replace(sampling, seconds=max(sampling.seconds, 0.001))
         index = self._index(sampling, alive)
         strategy = plan(sampling, index, self._size, seekable=self._seekable)
         yield from self._sampled(sampling, strategy, alive)
@@ -410,7 +417,6 @@ class Film:
         if not self._fresh:
             self._container.close()
             self._open()
-        self._fresh = False
         self._stream.codec_context.skip_frame = "NONKEY" if keyframes else "DEFAULT"
         broadcast = self._container.format.name in {"mpeg", "mpegts"}  # recordings begin anywhere
         frames = self._rising(alive, settled=not broadcast)
@@ -418,24 +424,27 @@ class Film:
 
     def _sought(self, seconds: float, alive: Alive) -> "Iterator[VideoFrame]":
         """What `_on_screen` makes of all frames, by seeking."""
-        shown = next(self._decoded(alive), None)
-        if shown is None:
+        first = shown = next(self._decoded(alive), None)
+        if first is None or shown is None:
             return
-        yield shown
-        for target in itertools.islice(_targets(shown.time, seconds), 1, None):
-            frame, last = self._shown(target, alive)
-            if frame is None or (last and not _still_shown(frame, target)):
+        yield first
+        target, following = first.time + seconds, first.time
+        while following < math.inf:
+            frame, following = self._shown(target, alive)
+            if frame is None or (following == math.inf and not _still_shown(frame, target)):
                 return
             if frame.time > shown.time:
                 shown = frame
                 yield frame
+            target = _next_target(first.time, seconds, max(following, target + 2 * _EPSILON))
 
-    def _shown(self, target: float, alive: Alive) -> "tuple[VideoFrame | None, bool]":
-        """The frame on screen at a time, and whether it is known to be the film's last."""
+    def _shown(self, target: float, alive: Alive) -> "tuple[VideoFrame | None, float]":
+        """The frame on screen at a time, and what `_until` says of the one that follows."""
+        skipped = 3 if self._container.format.name == "mpeg" else 0  # its times are guesses for a while
         for back in _BACK:
             if not self._seek(target - back):
                 continue
-            found = _until(_from_key(self._rising(alive, settled=False)), target)
+            found = _until(_from_key(self._rising(alive, settled=False), skipped), target)
             if found[0] is not None:
                 return found
         return _until(self._decoded(alive), target)
@@ -471,6 +480,7 @@ class Film:
 
     def _packets(self) -> "Iterator[Packet[VideoStream] | None]":
         """Packets up to the end, beyond errors too; None, to empty the decoder, where there are too many."""
+        self._fresh = False
         strikes, demuxer = 0, self._container.demux(self._stream)
         while strikes < _STRIKES:
             try:
@@ -516,9 +526,9 @@ class Film:
         try:
             self._stream = _choose(self._container)
             self._prepare()
-        except BaseException:
+        except Exception as error:
             self._container.close()
-            raise
+            raise error if isinstance(error, BadItem) else _bad(_code(error)) from error
 
     def _prepare(self) -> None:
         for stream in self._container.streams:
@@ -542,29 +552,29 @@ class Film:
     def _index(self, sampling: Sampling, alive: Alive) -> Index:
         """The packets, as the container lists them; else as they come, where the plan depends on it."""
         self._seekable = False
-        if sampling.mode == "keyframes" or not self._begin():
+        if sampling.mode == "keyframes":
             return Index((), ())
-        name = self._container.format.name
-        index = self._estimated() if "matroska" in name else self._listed()
-        self._seekable = not self._cut and any(own in name for own in _OWN_INDEX) and self._complete(index)
+        index = self._listed()
+        self._seekable = not self._cut and self._owns_index() and self._complete(index)
         if self._seekable or sampling.mode == "every":
             return index
         return self._surveyed(alive)
 
-    def _begin(self) -> bool:
-        """Seek to the start: it makes Matroska read its list of keyframes."""
-        return self._seek(0) or True
+    def _owns_index(self) -> bool:
+        return any(own in self._container.format.name for own in _OWN_INDEX)
 
     def _listed(self) -> Index:
+        matroska = "matroska" in self._container.format.name
+        if matroska:
+            self._seek(0)  # this makes FFmpeg read the list of keyframes
         base = float(self._stream.time_base or 1)
-        entries = self._stream.index_entries
-        return _index((entry.timestamp * base, entry.is_keyframe) for entry in entries)
+        index = _ordered((entry.timestamp * base, entry.is_keyframe) for entry in self._stream.index_entries)
+        return Index(self._estimated(), index.keys) if matroska else index
 
-    def _estimated(self) -> Index:
-        keys = self._listed().keys
+    def _estimated(self) -> list[float]:
         rate = float(self._stream.average_rate or 25)
-        count = min(int((self._seconds() or 0.0) * rate), 10_000_000)
-        return Index([place / rate for place in range(count)], keys)
+        count = min(int((self._seconds() or 0.0) * rate), 2_000_000)
+        return [place / rate for place in range(count)]
 
     def _complete(self, index: Index) -> bool:
         """Whether it reaches to the end; of films in fragments, only some are listed at first."""
@@ -577,7 +587,7 @@ class Film:
             alive()
             if packet is not None and packet.size and packet.dts is not None:
                 seen.append((float(packet.dts * packet.time_base), packet.is_keyframe))
-        return _index(seen)
+        return _ordered(seen)
 
     def _broken(self) -> BadItem | None:
         """What is to be said of the film at its end."""
@@ -588,12 +598,11 @@ class Film:
         return _bad("corrupt") if self._hurt else None
 
     def _short(self) -> bool:
-        """Whether the packets ended long before the declared end; where no better sign is, and it cannot be the sound's."""
-        alone = self._stream.duration is not None or len(self._container.streams) == 1
+        """Whether an MXF's packets ended before the declared end; others show it otherwise, or not at all."""
         declared = self._seconds()
-        if self._container.format.name not in {"flv", "mxf"} or not alone or declared is None or self._end == -math.inf:
+        if self._container.format.name != "mxf" or declared is None or self._end == -math.inf:
             return False
-        return bool(self._end < 0.99 * declared - 0.25)
+        return bool(self._end < 0.99 * declared - 0.05)
 
     def _note(self, error: Exception, *, settled: bool = True) -> None:
         """Damage is remembered; what is not the film's fault is raised."""
@@ -623,7 +632,7 @@ def _disposition(name: str) -> int:
     return int(Disposition[name])
 
 
-def _index(packets: Iterable[tuple[float, bool]]) -> Index:
+def _ordered(packets: Iterable[tuple[float, bool]]) -> Index:
     ordered = sorted(packets)
     return Index([time for time, _ in ordered], [time for time, key in ordered if key])
 
@@ -633,21 +642,28 @@ def _last_moment(packet: "Packet[VideoStream]") -> float:
     return -math.inf if stamp is None else float((stamp + (packet.duration or 0)) * packet.time_base)
 
 
-def _from_key(frames: "Iterator[VideoFrame]") -> "Iterator[VideoFrame]":
-    """Without those that lean on frames before the seek."""
-    return itertools.dropwhile(lambda frame: not frame.key_frame, frames)
+def _from_key(frames: "Iterator[VideoFrame]", skipped: int) -> "Iterator[VideoFrame]":
+    """From a keyframe on: what is before it leans on frames before the seek. `skipped` more of them are left out."""
+    keys = 0
+    for frame in frames:
+        keys += frame.key_frame
+        if keys > skipped:
+            yield frame
 
 
-def _until(frames: "Iterator[VideoFrame]", target: float) -> "tuple[VideoFrame | None, bool]":
-    """The last frame that comes at or before a time, and whether no frame follows it."""
+def _until(frames: "Iterator[VideoFrame]", target: float) -> "tuple[VideoFrame | None, float]":
+    """The last frame that comes at or before a time.
+
+    And when the next one comes, in seconds: infinity where none does, the frame's own time where nobody looked.
+    """
     shown = None
     for frame in frames:
         if frame.time > target + _EPSILON:
-            return shown, False
+            return shown, frame.time
         shown = frame
         if frame.time >= target - _EPSILON:
-            return frame, False
-    return shown, True
+            return frame, frame.time
+    return shown, math.inf
 
 
 def _code(error: Exception) -> str:

@@ -5,7 +5,7 @@
     covers(place, key) -> bool                             whether a key is this place's own, so that one which is no more
                                                            among its items may be asked about by `is_gone`
     region(*where) -> Region | None                        a local file's bytes, which a worker may open by itself
-    read(*where) -> bytes                                  all bytes; for those that have no region, the only way to them
+    read(*where) -> bytes                                  all bytes, for those that have no region, or why there are none
     is_gone(*where) -> bool                                whether there is no such thing any more; False where nobody can say
 
 `where` is an item's origin without the source's name; it may change while key, size and time do not. A place is text, as a
@@ -13,8 +13,8 @@ person types it. Sources open nothing but what they list, and know neither pictu
 cannot be read, `UsageError` (raised by `items`, or when the first item is asked for) that a place cannot be right.
 """
 
-import os
 import re
+from pathlib import Path
 from types import ModuleType
 
 from glimpse import registry
@@ -32,7 +32,7 @@ def of_place(place: str) -> ModuleType:
         return registry.find("sources", "lines")
     if is_url(place):
         return registry.find("sources", "remote")
-    if not os.path.isdir(os.path.expanduser(place)):  # noqa: PTH111  (a place is text)
+    if not Path(place).expanduser().is_dir():
         for name, pattern in _BY_NAME.items():
             if pattern.search(place):
                 return registry.find("sources", name)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from glimpse.errors import UsageError
 from glimpse.values import Selection
@@ -17,6 +17,7 @@ from glimpse.values import Selection
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
 
+EVERYTHING = Selection()  # but what is hidden
 _MAGIC = re.compile(r"[*?[]")
 
 
@@ -24,7 +25,7 @@ _MAGIC = re.compile(r"[*?[]")
 class Rules:
     """A selection, and the parts of a glob that are no literal names (none: everything below matches)."""
 
-    selection: Selection = Selection()
+    selection: Selection = EVERYTHING
     segments: tuple[str, ...] = ()
 
     def enters(self, parts: Sequence[str]) -> bool:
@@ -76,7 +77,7 @@ def _matches(patterns: tuple[str, ...], name: str) -> bool:
 
 
 @lru_cache(maxsize=64)
-def _spec(patterns: tuple[str, ...]) -> "GitIgnoreSpec[Any]":
+def _spec(patterns: tuple[str, ...]) -> "GitIgnoreSpec":
     from pathspec import GitIgnoreSpec  # noqa: PLC0415  (slow to import, and seldom needed)
 
     try:

@@ -32,7 +32,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from glimpse.errors import BadItem, UsageError
 from glimpse.sources import folder
-from glimpse.sources._rules import Rules
+from glimpse.sources._rules import EVERYTHING, Rules
 from glimpse.values import FAILURE_CODES, Failure, Item, Region, Selection
 
 TEXTS = ("txt", "text", "caption", "transcript")  # these and the next, but for "caption", are WebDataset's own
@@ -74,7 +74,7 @@ class Member(NamedTuple):
         return above + slash + (last if first < 0 else last[:first])
 
 
-def items(place: str, selection: Selection = Selection()) -> Iterator[Item | Failure]:
+def items(place: str, selection: Selection = EVERYTHING) -> Iterator[Item | Failure]:
     """The members of a tar, or of all tars that a glob matches, in the order in which they are there.
 
     A tar that is damaged or ends early gives what comes before that, and a failure under its own key.
@@ -93,12 +93,12 @@ prefix = folder.prefix
 covers = folder.covers
 
 
-def region(path: str, offset: int, size: int, name: str) -> Region:
+def region(path: str, offset: int, size: int, _name: str) -> Region:
     """The member's bytes in the tar."""
     return Region(path, offset, size)
 
 
-def read(path: str, offset: int, size: int, name: str) -> bytes:
+def read(path: str, offset: int, size: int, _name: str) -> bytes:
     """The member's bytes.
 
     Raises:
@@ -119,12 +119,12 @@ def read(path: str, offset: int, size: int, name: str) -> bytes:
     return data
 
 
-def is_gone(path: str, offset: int, size: int, name: str) -> bool:
+def is_gone(path: str, _offset: int, _size: int, name: str) -> bool:
     """Whether there is no such tar any more, or it is whole and has no member by this name."""
     if folder.is_gone(path):
         return True
     try:
-        stat = os.stat(path)
+        stat = Path(path).stat()
         names, whole = _names(path, stat.st_mtime_ns, stat.st_size)
     except OSError:
         return False
@@ -290,7 +290,7 @@ def _mtime_ns(header: TarInfo, known: dict[str, str]) -> int:
 
 
 def _extended(kind: bytes, data: bytes) -> dict[str, str]:
-    """What a header for the next member holds: a long name, or records "length key=value\\n" (pax)."""
+    r"""What a header for the next member holds: a long name, or pax's records "length key=value\n"."""
     if len(data) > HEADER:
         raise ValueError
     if kind == GNUTYPE_LONGNAME:

@@ -3,6 +3,8 @@
 What a file is, its bytes say (see `decoders`): names are looked at only to leave out what nobody asked for.
 """
 
+# ruff: noqa: PTH111, PTH112, PTH116, PTH118, PTH206  (ten million paths stay text, as the system gives them)
+
 import os
 import re
 from collections.abc import Iterator
@@ -11,13 +13,13 @@ from pathlib import Path
 from stat import S_ISREG
 
 from glimpse.errors import BadItem, UsageError
-from glimpse.sources._rules import Rules, matches, split
+from glimpse.sources._rules import EVERYTHING, Rules, matches, split
 from glimpse.values import FAILURE_CODES, Failure, Item, Region, Selection
 
 PathLike = str | os.PathLike[str]
 
 
-def items(place: PathLike, selection: Selection = Selection()) -> Iterator[Item | Failure]:
+def items(place: PathLike, selection: Selection = EVERYTHING) -> Iterator[Item | Failure]:
     """Every regular file of a place, in the order of their names, a folder's own before those of the folders in it.
 
     Links to files are followed, links to folders are not. A file that cannot be looked at has size -1: reading it says why.
@@ -49,9 +51,12 @@ def covers(place: PathLike, key: str) -> bool:
     return key.startswith(inside) and matches(parts, [key_of(segment) for segment in segments])
 
 
-def region(path: str) -> Region:
-    """All of the file."""
-    return Region(path)
+def region(path: str) -> Region | None:
+    """All of the file; None where there is none, or a pipe that may never end: `read` says so."""
+    try:
+        return Region(path) if S_ISREG(os.stat(path).st_mode) else None
+    except (OSError, ValueError):
+        return None
 
 
 def read(path: PathLike, size: int = -1) -> bytes:
@@ -133,11 +138,11 @@ def key_of(path: PathLike) -> str:
 
 
 def _absolute(place: PathLike) -> str:
-    return os.path.abspath(os.path.expanduser(place))  # noqa: PTH100, PTH111  (resolve() follows links)
+    return os.path.abspath(os.path.expanduser(place))  # noqa: PTH100  (resolve() follows links)
 
 
 def _split(place: PathLike) -> tuple[str, tuple[str, ...]]:
-    return split(os.path.normpath(os.path.expanduser(place)), os.sep, os.path.lexists)  # noqa: PTH111  (text)
+    return split(os.path.normpath(os.path.expanduser(place)), os.sep, os.path.lexists)
 
 
 def _named(path: str, selection: Selection) -> Iterator[Item]:
@@ -170,7 +175,7 @@ def _walk(top: str, rules: Rules) -> Iterator[Item | Failure]:
 
 def _listed(folder: str) -> tuple[list[str], list[str]]:
     """The names of the folders in a folder, and of all else; links to folders are no folders, so there are no loops."""
-    folders, names = [], []
+    folders, names = list[str](), list[str]()
     with os.scandir(folder) as entries:
         for entry in entries:
             (folders if entry.is_dir(follow_symlinks=False) else names).append(entry.name)

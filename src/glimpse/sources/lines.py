@@ -6,17 +6,19 @@ Where the beginning of the list has NULs in it they end the lines, as `find -pri
 import os
 import sys
 from collections.abc import Iterator
-from typing import BinaryIO, NoReturn
+from io import BufferedIOBase
+from typing import NoReturn, cast
 
 from glimpse.errors import BadItem, UsageError
 from glimpse.sources import folder, is_url, of_place, remote
+from glimpse.sources._rules import EVERYTHING
 from glimpse.values import FAILURE_CODES, Failure, Item, Region, Selection
 
 CHUNK = 1 << 16  # bytes read at a time
 LONGEST = 1 << 20  # bytes of a line; a list of anything else would fill the memory
 
 
-def items(place: str, selection: Selection = Selection()) -> Iterator[Item | Failure]:
+def items(_place: str, selection: Selection = EVERYTHING) -> Iterator[Item | Failure]:
     """What each line names, in the order of the lines, while they come in. The list can be read once.
 
     A line that names nothing, or that cannot be right, is a failure.
@@ -26,39 +28,39 @@ def items(place: str, selection: Selection = Selection()) -> Iterator[Item | Fai
     """
     if sys.stdin is None:
         raise UsageError("there is no standard input to read a list of places from: name the places")
-    for line in _lines(sys.stdin.buffer):
+    for line in _lines(cast(BufferedIOBase, sys.stdin.buffer)):
         yield from _items(os.fsdecode(line), selection)
 
 
-def prefix(place: str) -> str:
+def prefix(_place: str) -> str:
     """What no key begins with: NUL is written as an escape in keys."""
     return "\0"
 
 
-def covers(place: str, key: str) -> bool:
+def covers(_place: str, _key: str) -> bool:
     """False: another list may name the rest."""
     return False
 
 
-def region(*where: str | int) -> Region | None:
+def region(*_where: str | int) -> Region | None:
     """None: whatever is in a list is of another source."""
     return None
 
 
-def read(*where: str | int) -> NoReturn:
+def read(*_where: str | int) -> NoReturn:
     """Not here: whatever is in a list is of another source."""
     raise BadItem("vanished", FAILURE_CODES["vanished"])
 
 
-def is_gone(*where: str | int) -> bool:
+def is_gone(*_where: str | int) -> bool:
     """False: whatever is in a list is of another source."""
     return False
 
 
-def _lines(stream: BinaryIO) -> Iterator[bytes]:
+def _lines(stream: BufferedIOBase) -> Iterator[bytes]:
     """Whole lines, without their ends and the empty ones among them."""
     rest, end = b"", b""
-    while chunk := stream.read1(CHUNK):  # type: ignore[attr-defined]  (standard input is buffered)
+    while chunk := stream.read1(CHUNK):
         end = end or (b"\0" if b"\0" in chunk else b"\n")
         *whole, rest = (rest + chunk).split(end)
         yield from filter(None, (line if end == b"\0" else line.rstrip(b"\r") for line in whole))

@@ -3,16 +3,18 @@
 Credentials and endpoints are the libraries' own business (see docs/sources.md) and never stand in a key.
 """
 
+import logging
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from hashlib import blake2b
 from typing import Any
 from urllib.parse import urlsplit
 
 from glimpse.errors import BadItem, MissingExtra, UsageError
 from glimpse.sources import is_url
-from glimpse.sources._rules import Rules, matches, split
+from glimpse.sources._rules import EVERYTHING, Rules, matches, split
 from glimpse.values import FAILURE_CODES, Failure, Item, Region, Selection
 
 MAX_BYTES = 512 << 20  # of one object; it is in memory as a whole
@@ -21,7 +23,8 @@ CONNECT, READ, WHOLE = (
     30.0,
     300.0,
 )  # seconds until there is a connection, until the next bytes, until all is there
-WAITS = (0.2, 1.0)  # seconds before trying again what may pass
+WAITS = (0.2, 1.0)  # seconds before asking a web server again; the libraries for stores do so themselves
+_LOUD, _SILENCE = "gcsfs", logging.NullHandler()
 _PIECE = 1 << 20
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
 _HERE = ("file", "local", "dir", "memory", "data")  # what fsspec opens, too, but is on no server, or is made of others
@@ -51,7 +54,7 @@ _STAMPS = (
 )
 
 
-def items(place: str, selection: Selection = Selection()) -> Iterator[Item | Failure]:
+def items(place: str, selection: Selection = EVERYTHING) -> Iterator[Item | Failure]:
     """One object, or all below a prefix that ends in a slash, or those that a glob matches; folder by folder, sorted.
 
     Only the names of one folder are in memory at a time.
@@ -68,7 +71,7 @@ def items(place: str, selection: Selection = Selection()) -> Iterator[Item | Fai
             f"{place}: a web server does not list what it has: name each URL, in a file or on standard input (-)"
         )
     try:
-        found = {"type": "directory"} if several else _tried(lambda: system.info(base))
+        found = {"type": "directory"} if several else _tried(lambda: system.info(base), _waits(base))
     except Exception as error:
         raise _refusal(base, error) from error
     if found["type"] == "directory":
@@ -91,7 +94,7 @@ def covers(place: str, key: str) -> bool:
     return key.startswith(f"{top}/") and matches(key.removeprefix(f"{top}/").split("/"), segments)
 
 
-def region(url: str) -> Region | None:
+def region(_url: str) -> Region | None:
     """None: it is on a server."""
     return None
 
@@ -104,10 +107,11 @@ def read(url: str) -> bytes:
         MissingExtra: the library for this kind of server is not installed.
     """
     system = _system(url)
+    fetch = (
+        partial(_streamed, system, url) if _is_http(url) else partial(system.cat_file, url, start=0, end=MAX_BYTES + 1)
+    )
     try:
-        data = _tried(
-            lambda: _streamed(system, url) if _is_http(url) else system.cat_file(url, start=0, end=MAX_BYTES + 1)
-        )
+        data = _tried(fetch, _waits(url))
     except Exception as error:
         if _status(error) == 416:  # noqa: PLR2004  (no bytes in that range: the object is empty)
             return b""
@@ -121,7 +125,7 @@ def is_gone(url: str) -> bool:
     """Whether the server says that there is no such object; False where it does not answer or refuses."""
     system = _system(url)
     try:
-        return bool(_tried(lambda: system.info(url))["type"] != "file")
+        return bool(_tried(lambda: system.info(url), _waits(url))["type"] != "file")
     except Exception as error:  # noqa: BLE001  (each library has its own)
         return _explained(error).code == "vanished"
 
@@ -156,6 +160,8 @@ def _checked(url: str) -> str:
         password = urlsplit(url).password
     except ValueError as error:
         raise UsageError(f"{url} is no URL: check it") from error
+    if not rest.strip("/"):
+        raise UsageError(f"{url} names no server: check it")
     if password is not None:
         raise UsageError(
             f"{scheme}://…@{rest.rpartition('@')[2]}: leave the password out, see docs/sources.md for where it goes"
@@ -179,6 +185,7 @@ def _system(url: str) -> Any:
     try:
         import fsspec  # noqa: PLC0415  (an extra)
 
+        logging.getLogger(_LOUD).addHandler(_SILENCE)  # or it writes to standard error, as do those below it
         return fsspec.filesystem(scheme, use_listings_cache=False, **_options(scheme))
     except ImportError as error:
         raise MissingExtra(_missing(scheme)) from error
@@ -210,7 +217,7 @@ def _walk(system: Any, top: str, rules: Rules) -> Iterator[Item | Failure]:
         parts = left.pop()
         url = "/".join((top, *parts))
         try:
-            found = _tried(lambda url=url: system.ls(url, detail=True))
+            found = system.ls(url, detail=True)
         except Exception as error:
             if not parts:
                 raise _refusal(top, error) from error
@@ -254,9 +261,9 @@ def _streamed(system: Any, url: str) -> bytes:
     return b"".join(pieces)
 
 
-def _tried(ask: Callable[[], Any]) -> Any:
+def _tried(ask: Callable[[], Any], waits: Sequence[float] = ()) -> Any:
     """Ask, and ask again after a while where the answer may be another one."""
-    for wait in WAITS:
+    for wait in waits:
         try:
             return ask()
         except Exception as error:
@@ -264,6 +271,10 @@ def _tried(ask: Callable[[], Any]) -> Any:
                 raise
             time.sleep(wait)
     return ask()
+
+
+def _waits(url: str) -> Sequence[float]:
+    return WAITS if _is_http(url) else ()
 
 
 def _may_pass(error: Exception) -> bool:

@@ -7,11 +7,12 @@ A row with a path or a URL is an item of that source, under its key there; a row
 import base64
 import binascii
 import csv
-import datetime
+import datetime as dt
 import json
 import math
 import os
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -22,45 +23,13 @@ from typing import Any, BinaryIO, NamedTuple
 
 from glimpse.errors import BadItem, MissingExtra, UsageError
 from glimpse.sources import folder, is_url, remote
-from glimpse.sources._rules import Rules
+from glimpse.sources._rules import EVERYTHING, Rules
 from glimpse.values import FAILURE_CODES, Failure, Item, Region, Selection
 
-USUAL = [
-    "image_bytes",
-    "img_bytes",
-    "video_bytes",
-    "bytes",
-    "image_base64",
-    "image_b64",
-    "base64",
-    "b64",
-    "image",
-    "img",
-    "picture",
-    "photo",
-    "video",
-    "film",
-    "jpg",
-    "jpeg",
-    "png",
-    "webp",
-    "mp4",
-    "image_path",
-    "img_path",
-    "video_path",
-    "path",
-    "file_path",
-    "filepath",
-    "file_name",
-    "filename",
-    "file",
-    "image_url",
-    "img_url",
-    "video_url",
-    "url",
-    "image_uri",
-    "uri",
-]  # what pictures come as, the thing itself before a way to it
+_HELD = ("image_bytes", "img_bytes", "video_bytes", "bytes", "image_base64", "image_b64", "base64", "b64")
+_THINGS = ("image", "img", "picture", "photo", "video", "film", "jpg", "jpeg", "png", "webp", "mp4")
+_PATHS = ("image_path", "img_path", "video_path", "path", "file_path", "filepath", "file_name", "filename", "file")
+USUAL = (*_HELD, *_THINGS, *_PATHS, "image_url", "img_url", "video_url", "url", "image_uri", "uri")
 CELL = 256 << 20  # bytes of one line of text at most
 ROWS = 32  # of a parquet file that are in memory together; pictures are large
 _ENCODED = re.compile(r"bytes|b64|base64", re.IGNORECASE)  # columns of text files that hold base64
@@ -82,7 +51,7 @@ class Table(NamedTuple):
     rows: Callable[[Sequence[str]], Iterator[Row]]
 
 
-def items(place: str, selection: Selection = Selection()) -> Iterator[Item | Failure]:
+def items(place: str, selection: Selection = EVERYTHING) -> Iterator[Item | Failure]:
     """What the rows of a table, or of all tables that a glob matches, name or hold, in their order.
 
     Patterns are about paths and URLs as they are written; rows with bytes have none. A row that cannot be used is a failure
@@ -112,12 +81,12 @@ def covers(place: str, key: str) -> bool:
     return any(folder.covers(place, key[: sign.start()]) for sign in re.finditer("#", key))
 
 
-def region(path: str, at: int, column: str, key_column: str, name: str) -> Region | None:
+def region(*_where: str | int) -> Region | None:
     """None: cells are compressed, or written as text."""
     return None
 
 
-def read(path: str, at: int, column: str, key_column: str, name: str) -> bytes:
+def read(path: str, at: int, column: str, _key_column: str, _name: str) -> bytes:
     """The bytes in a cell.
 
     Raises:
@@ -136,12 +105,12 @@ def read(path: str, at: int, column: str, key_column: str, name: str) -> bytes:
     return found
 
 
-def is_gone(path: str, at: int, column: str, key_column: str, name: str) -> bool:
+def is_gone(path: str, _at: int, _column: str, key_column: str, name: str) -> bool:
     """Whether there is no such table any more, or no row by this number or, where a column has names, by this name."""
     if folder.is_gone(path):
         return True
     try:
-        stat = os.stat(path)
+        stat = Path(path).stat()
         return name not in _names(path, key_column, stat.st_mtime_ns, stat.st_size)
     except (OSError, BadItem, UsageError):
         return False
@@ -155,8 +124,8 @@ def _names(path: str, key_column: str, _mtime_ns: int, _size: int) -> frozenset[
         BadItem: the table is damaged.
     """
     table = _open(path)
-    column = [key_column] if key_column else list(table.columns[:1])
-    return frozenset(_name(row, key_column or None) for row in table.rows(column))
+    rows = table.rows([key_column] if key_column else [])
+    return frozenset(_name(row, key_column or None) for row in rows if not key_column or _is_named(row, key_column))
 
 
 def _items(path: str, selection: Selection) -> Iterator[Item | Failure]:
@@ -209,10 +178,14 @@ def _held(path: str, row: Row, column: str, key_column: str | None, data: bytes,
 
 
 def _name(row: Row, key_column: str | None) -> str:
-    value = _plain((row.cells or {}).get(key_column)) if key_column else row.number
-    if key_column and value in (None, ""):
+    if key_column and not _is_named(row, key_column):
         raise BadItem("empty", f"its name in the column {key_column!r} is empty")
+    value = _plain((row.cells or {})[key_column]) if key_column else row.number
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def _is_named(row: Row, key_column: str) -> bool:
+    return (row.cells or {}).get(key_column) not in (None, "")
 
 
 def _named(path: str, where: str) -> Item:
@@ -222,7 +195,7 @@ def _named(path: str, where: str) -> Item:
             return remote.item(where)
         except UsageError as error:
             raise BadItem("unreadable", str(error)) from error
-    return folder.item(os.path.normpath(os.path.join(os.path.dirname(path), where)))
+    return folder.item(os.path.normpath(Path(path).parent / where))
 
 
 def _content(cell: Any, column: str) -> bytes | str:
@@ -262,7 +235,7 @@ def _plain(value: Any) -> Any:
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if isinstance(value, datetime.date | datetime.time):
+    if isinstance(value, dt.date | dt.time):
         return value.isoformat()
     if isinstance(value, dict):
         return {_plain(str(key)): _plain(one) for key, one in value.items() if not _is_bytes(one)}
@@ -278,9 +251,9 @@ def _open(path: str) -> Table:
         BadItem: "empty", "corrupt", "vanished" or "unreadable".
     """
     try:
-        if not os.path.getsize(path):
+        if not Path(path).stat().st_size:
             raise BadItem("empty", FAILURE_CODES["empty"])
-        kind = os.path.splitext(path)[1].lower()
+        kind = Path(path).suffix.lower()
         opener = {".parquet": _open_parquet, ".csv": _open_csv, ".tsv": _open_csv}.get(kind, _open_jsonl)
         return opener(path)
     except FileNotFoundError as error:
@@ -290,7 +263,7 @@ def _open(path: str) -> Table:
 
 
 def _cell(path: str, at: int, column: str) -> Any:
-    stat = os.stat(path)
+    stat = Path(path).stat()
     if path.lower().endswith(".parquet"):
         return _cells(path, column, stat.st_mtime_ns, stat.st_size).cell(at)
     rows = _csv_rows(path, at) if path.lower().endswith((".csv", ".tsv")) else _jsonl_rows(path, at)
@@ -302,9 +275,12 @@ def _cell(path: str, at: int, column: str) -> Any:
 
 
 def _open_csv(path: str) -> Table:
-    with Path(path).open("rb") as file:
-        columns = next(_csv_reader(file, path), [])
-    if "\ufffe" in "".join(columns)[:2] or "\0" in "".join(columns):
+    try:
+        with Path(path).open("rb") as file:
+            columns = next(_csv_reader(file, path), [])
+    except csv.Error as error:
+        raise BadItem("corrupt", "the first line of the table cannot be parsed") from error
+    if "\0" in "".join(columns):
         raise BadItem("corrupt", "the table is not in UTF-8: save it as that")
     return Table(columns, columns, lambda _: _csv_rows(path))
 
@@ -348,7 +324,8 @@ def _open_jsonl(path: str) -> Table:
 
 def _jsonl_rows(path: str, at: int = 0) -> Iterator[Row]:
     with Path(path).open("rb") as file:
-        number = file.seek(at) and 0
+        file.seek(at)
+        number = 0
         while line := file.readline(CELL):
             if line.strip(b"\xef\xbb\xbf \t\r\n"):
                 yield Row(number, at, _object(line))
@@ -375,7 +352,7 @@ def _open_parquet(path: str) -> Table:
 
     def rows(wanted: Sequence[str]) -> Iterator[Row]:
         names = [
-            name for name in file.schema_arrow.names if name == wanted[0] or (name in wanted and name not in heavy)
+            name for name in file.schema_arrow.names if name in wanted[:1] or (name in wanted and name not in heavy)
         ]
         return _parquet_rows(file, names)
 
@@ -389,13 +366,13 @@ def _may_hold(kind: Any) -> bool:
 
 def _parquet(path: str) -> Any:
     try:
-        import pyarrow  # noqa: PLC0415  (an extra)
+        import pyarrow as pa  # noqa: PLC0415  (an extra)
         from pyarrow import parquet  # noqa: PLC0415
     except ImportError as error:
         raise MissingExtra(f"{path} needs pyarrow: pip install 'glimpse-search[parquet]'") from error
     try:
         return parquet.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False)  # pieces of columns, and not whole ones
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         if isinstance(error, PermissionError | FileNotFoundError):
             raise
         raise BadItem("corrupt", "it is no parquet file, or a damaged one") from error
@@ -426,13 +403,13 @@ def _batches(file: Any, groups: Sequence[int], names: Sequence[str]) -> Iterator
 
 def _values(column: Any) -> list[Any]:
     """A column as Python's values; times finer than a microsecond are cut, what Python has no date for is None."""
-    import pyarrow  # noqa: PLC0415  (an extra)
+    import pyarrow as pa  # noqa: PLC0415  (an extra)
 
     try:
-        if pyarrow.types.is_timestamp(column.type) and column.type.unit == "ns":
-            column = column.cast(pyarrow.timestamp("us", column.type.tz), safe=False)
+        if pa.types.is_timestamp(column.type) and column.type.unit == "ns":
+            column = column.cast(pa.timestamp("us", column.type.tz), safe=False)
         return list(column.to_pylist())
-    except (pyarrow.ArrowException, ValueError, OverflowError):
+    except (pa.ArrowException, ValueError, OverflowError):
         return [None] * len(column)
 
 
@@ -449,7 +426,7 @@ class _Cells:
         sizes = [self._file.metadata.row_group(group).num_rows for group in range(self._file.num_row_groups)]
         self._starts = [sum(sizes[:group]) for group in range(len(sizes))]
         self._kept: dict[int, Any] = {}  # first row → batch
-        self._next = 0
+        self._next = -1  # the first row of what `_ahead` gives next
         self._ahead: Iterator[Any] = iter(())
 
     def cell(self, row: int) -> Any:
@@ -467,9 +444,9 @@ class _Cells:
         return None
 
     def _go_to(self, row: int) -> None:
-        group = max((place for place, start in enumerate(self._starts) if start <= row), default=0)
-        if not self._starts or not max(self._next, self._starts[group]) == self._next <= row:
-            self._next = self._starts[group] if self._starts else 0
+        group = bisect_right(self._starts, row) - 1
+        if group >= 0 and not self._starts[group] <= self._next <= row:
+            self._next = self._starts[group]
             self._ahead = _batches(self._file, range(group, len(self._starts)), [self._column])
         for batch in self._ahead:
             self._kept[self._next] = batch
@@ -478,6 +455,7 @@ class _Cells:
                 del self._kept[old]
             if row < self._next:
                 return
+        self._next = -1
 
 
 @lru_cache(maxsize=4)

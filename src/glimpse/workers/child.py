@@ -197,12 +197,12 @@ class Worker:
             raise BadItem("missing-extra", FAILURE_CODES["missing-extra"])
         from glimpse.decoders.video import Film  # noqa: PLC0415
 
-        content.hash(self._alive)
-        if content.digest.hex() == task["known"]:
-            return {"same": True}
-        if not self._is_wanted(task, content):
-            return {}
         with Film(content.file) as film:
+            content.hash(self._alive)
+            if content.digest.hex() == task["known"]:
+                return {"same": True}
+            if not self._is_wanted(task, content):
+                return {}
             if task["time"] is not None:
                 self._send(task, content, task["time"], film.at(task["time"]))
                 return {}
@@ -304,13 +304,15 @@ class Content:
         return data
 
     def hash(self, alive: Any) -> None:
-        """Make the digest without keeping the bytes."""
+        """Make the digest without keeping the bytes, and leave the file at the place where it is."""
         made = hashlib.sha256()
         with self._counted(), _explained():
+            place = self.file.tell()
+            self.file.seek(0)
             while block := self.file.read(STEP):
                 made.update(block)
                 alive()
-            self.file.seek(0)
+            self.file.seek(place)
         self.digest = made.digest()
 
     @contextmanager

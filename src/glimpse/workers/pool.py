@@ -89,6 +89,7 @@ class _Job:
     alone: bool = False  # it is tried for the second time
     reading: float = 0.0
     duration: float | None = None
+    picture: Frame | None = None  # kept until it is known how the item ended
 
 
 class Pool:
@@ -135,7 +136,8 @@ class Pool:
             wanted: asked with a film and the digest of its content before it is decoded, which may take long.
 
         Yields:
-            For each item its frames, and then one ending; None now and then while nothing happens.
+            For each item its frames, and then one ending, that of a picture right behind it; None now and then while nothing
+            happens.
 
         Raises:
             WorkerError: no worker can be started here.
@@ -244,12 +246,18 @@ class Pool:
         if said["id"] != job.number:
             raise ValueError(said["id"])
         if "slot" in said:
-            yield worker.frame(job, said)
+            frame = worker.frame(job, said)
+            if frame.time is None:
+                job.picture = frame
+            else:
+                yield frame
         elif "ask" in said:
             worker.tell(wanted=wanted(job.task.item, bytes.fromhex(said["digest"])))
         elif "done" in said:
             ending = _ending(job, said)  # which may find that the worker talks nonsense
             worker.jobs.popleft()
+            if job.picture:
+                yield job.picture
             yield ending
         else:
             job.duration = None if said["duration"] is None else float(said["duration"])
@@ -257,7 +265,8 @@ class Pool:
     def _bury(self, worker: "_Worker", code: str) -> Iterator[Event]:
         """Replace a worker that died or overran; its item gets one more chance, those behind it are not to blame."""
         self._workers.remove(worker)
-        code = worker.end() if not code else (worker.end() and code)
+        code = code or worker.cause_of_death()
+        worker.end()
         if not worker.was_ready:
             self._lost_starts += 1
             if self._lost_starts >= STARTS:
@@ -378,16 +387,18 @@ class _Worker:
         moment = None if said["time"] is None else float(said["time"])
         return Frame(job.task.item, bytes.fromhex(said["digest"]), moment, pixels)
 
-    def end(self) -> str:
-        """Make sure that it is gone; says for which of FAILURE_CODES its item failed, if it ended by itself."""
+    def cause_of_death(self) -> str:
+        """Why it stopped talking, as one of FAILURE_CODES."""
+        with suppress(subprocess.TimeoutExpired):  # its socket is closed a little before it is dead
+            self.process.wait(1.0)
+        # SIGKILL is not ours at this point: the system takes the largest where memory is short.
+        return {-signal.SIGXCPU: "timeout", -signal.SIGKILL: "memory"}.get(self.process.returncode, "crashed")
+
+    def end(self) -> None:
+        """Make sure that it is gone; it has nothing to lose."""
         self.connection.close()
-        with suppress(subprocess.TimeoutExpired):
-            self.process.wait(0 if self.process.poll() is None and self.jobs else TICK)
-        code = self.process.poll()
-        if code is None:
-            self.process.kill()
-            self.process.wait()
-        return {-signal.SIGXCPU: "timeout", -signal.SIGKILL: "memory"}.get(code or 0, "crashed")
+        self.process.kill()
+        self.process.wait()
 
 
 def _memory_file() -> Any:

@@ -1,0 +1,284 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from conftest import noise
+from glimpse import pixels
+from glimpse.errors import WorkerError
+from glimpse.sources import folder
+from glimpse.values import FAILURE_CODES, Failure, Item, PixelRules
+from glimpse.workers import pool as pool_module
+from glimpse.workers.child import Recipe
+from glimpse.workers.limits import GIGABYTE, Limits
+from glimpse.workers.pool import Ending, Frame, Pool, Task
+from glimpse.workers.window import Window
+
+RULES = PixelRules(32, 32)
+FAULTS = str(Path(__file__).parent / "faults")
+
+
+def tasks(place):
+    return [Task(item) for item in folder.items(str(place)) if isinstance(item, Item)]
+
+
+def run(todo, *, workers=2, limits=Limits(), **recipe):
+    """All frames and endings by the base names of keys."""
+    frames, endings = {}, {}
+    with Pool(Recipe(32, RULES, limits=limits, **recipe), workers=workers) as workers_:
+        for event in workers_.run(todo):
+            if isinstance(event, Frame):
+                frames.setdefault(os.path.basename(event.item.key), []).append(event)
+            elif isinstance(event, Ending):
+                assert event.item.key not in endings
+                endings[os.path.basename(event.item.key)] = event
+    return frames, endings
+
+
+def codes(endings):
+    return {name: ending.failure.code if ending.failure else "" for name, ending in endings.items()}
+
+
+@pytest.fixture
+def faulty(monkeypatch, tmp_path):
+    """A folder of good pictures among which faults can be put."""
+    monkeypatch.setattr(sys, "path", [FAULTS, *sys.path])
+    place = tmp_path / "faulty"
+    place.mkdir()
+    for seed in range(12):
+        noise(seed).save(place / f"good{seed:02}.png")
+    return place
+
+
+def test_pixels_are_those_of_the_library(album):
+    frames, endings = run(tasks(album))
+    assert codes(endings) == {
+        "a.png": "", "b.jpg": "", "c.webp": "", "d.gif": "", "notes.txt": "unsupported-format",
+    }  # fmt: skip
+    for name in ("a.png", "b.jpg"):
+        (frame,) = frames[name]
+        assert np.array_equal(frame.pixels, pixels.prepare(Image.open(album / name), RULES))
+        assert frame.digest == endings[name].digest
+        assert frame.time is None
+    stat = (album / "a.png").stat()
+    assert (endings["a.png"].item.size, endings["a.png"].item.mtime_ns) == (stat.st_size, stat.st_mtime_ns)
+    assert endings["a.png"].decoding > 0
+
+
+def test_content_that_is_known_is_not_decoded(album):
+    _, endings = run(tasks(album))
+    known = [Task(task.item, endings[os.path.basename(task.item.key)].digest) for task in tasks(album)]
+    frames, again = run(known)
+    assert frames == {}
+    assert [name for name, ending in again.items() if ending.same] == list(again)[: len(again)]
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "limits"),
+    [
+        ("segfault", "crashed", Limits()),
+        ("spin", "timeout", Limits(cpu=0.5)),
+        ("sleep", "timeout", Limits(wall=1.5)),
+        ("killed", "memory", Limits()),
+        ("allocate", "memory", Limits()),
+        ("babble", "crashed", Limits()),
+        ("lie", "crashed", Limits()),
+        ("odd", "corrupt", Limits()),
+    ],
+)
+def test_a_file_that_takes_the_decoder_down_fails_alone(faulty, fault, code, limits):
+    (faulty / "bad").write_text(f"FAULT:{fault}")
+    frames, endings = run(tasks(faulty), limits=limits)
+    assert len(frames) == 12
+    assert {name for name, found in codes(endings).items() if found} == {"bad"}
+    failure = endings["bad"].failure
+    assert (failure.code, failure.message) == (code, FAILURE_CODES[code])
+
+
+def test_what_dies_once_is_tried_again_and_taken(faulty, tmp_path):
+    (faulty / "flaky").write_text(f"FAULT:once {tmp_path / 'mark'}")
+    frames, endings = run(tasks(faulty))
+    assert codes(endings)["flaky"] == ""
+    assert len(frames["flaky"]) == 1
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_many_faults_hit_nobody_else(faulty, workers):
+    for place in range(9):
+        (faulty / f"bad{place}").write_text("FAULT:segfault")
+    frames, endings = run(tasks(faulty), workers=workers)
+    assert len(frames) == 12
+    assert len(endings) == 21
+    assert list(codes(endings).values()).count("crashed") == 9
+
+
+def test_one_worker_that_is_stuck_does_not_hold_up_the_others(faulty):
+    (faulty / "a stuck one").write_text("FAULT:sleep")
+    began, good = time.monotonic(), []
+    with Pool(Recipe(32, RULES, limits=Limits(wall=2)), workers=2) as workers:
+        for event in workers.run(tasks(faulty)):
+            if isinstance(event, Frame):
+                good.append(time.monotonic() - began)
+    behind = pool_module.AHEAD  # those that the stuck worker had been given wait for its end
+    assert len(good) == 12
+    assert sorted(good)[12 - behind - 1] < 2
+
+
+def test_items_are_taken_only_as_fast_as_they_are_decoded(tmp_path):
+    noise(1).save(tmp_path / "x.png")
+    taken = []
+
+    def endless():
+        for number in range(10_000):
+            taken.append(number)
+            yield Task(Item(str(number), 1, 1, ("folder", str(tmp_path / "x.png"))))
+
+    ended = 0
+    with Pool(Recipe(32, RULES), workers=2) as workers:
+        for event in workers.run(endless()):
+            ended += isinstance(event, Ending)
+            assert len(taken) - ended <= 2 * (pool_module.AHEAD + 1) + 4
+            if ended == 100:
+                break
+
+
+def test_a_pool_that_is_closed_leaves_no_process(album):
+    with Pool(Recipe(32, RULES), workers=2) as workers:
+        list(workers.run(tasks(album)))
+        processes = [worker.process for worker in workers._workers]
+        assert processes
+    assert all(process.poll() is not None for process in processes)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere they end when they next say something")
+def test_workers_end_when_the_program_is_killed(faulty):
+    (faulty / "a stuck one").write_text("FAULT:sleep")
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[2]); from test_workers import *; pool = Pool(Recipe(32, RULES), workers=1)\n"
+        "for event in pool.run(tasks(sys.argv[1])): print(*[w.process.pid for w in pool._workers], flush=True)"
+    )
+    program = subprocess.Popen(
+        [sys.executable, "-c", code, str(faulty), str(Path(__file__).parent)],
+        stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    worker = int(program.stdout.readline().split()[0])
+    program.kill()
+    program.wait()
+    program.stdout.close()
+    for _ in range(100):
+        if not Path(f"/proc/{worker}/cmdline").exists() or not Path(f"/proc/{worker}/cmdline").read_bytes():
+            break
+        time.sleep(0.1)
+    else:
+        pytest.fail("the worker is still there")
+
+
+def test_where_no_worker_can_be_started_that_is_said(album, monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(WorkerError, match="cannot be started"):
+        run(tasks(album))
+
+
+def test_bytes_that_only_the_program_can_read(tmp_path):
+    """A table's cells have no file of their own."""
+    import base64
+
+    noise(3).save(tmp_path / "x.png")
+    data = base64.b64encode((tmp_path / "x.png").read_bytes()).decode()
+    lines = [{"bytes": data, "id": n} for n in range(30)] + [{"bytes": "", "id": 30}]
+    (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    from glimpse import sources
+
+    found = list(sources.of_place(str(tmp_path / "t.jsonl")).items(str(tmp_path / "t.jsonl"), pool_selection()))
+    items = [Task(one) for one in found if isinstance(one, Item)]
+    frames, endings = run(items)
+    assert len(frames) == 30
+    assert [one.code for one in found if isinstance(one, Failure)] == ["empty"]
+    (frame,) = frames["t.jsonl#3"]
+    assert np.array_equal(frame.pixels, pixels.prepare(Image.open(tmp_path / "x.png"), RULES))
+
+
+def pool_selection():
+    from glimpse.values import Selection
+
+    return Selection()
+
+
+def test_thumbnails_keep_their_shape(tmp_path):
+    noise(1, (300, 100)).save(tmp_path / "x.png")
+    with Pool(Recipe(60, None), workers=1) as workers:
+        frame = next(event for event in workers.run(tasks(tmp_path)) if event)
+    assert frame.pixels.shape == (20, 60, 3)
+
+
+def test_a_recipe_survives_the_way_to_a_worker():
+    recipe = Recipe(32, RULES, parity=True, min_side=3, limits=Limits(cpu=1.5))
+    assert Recipe.from_json(recipe.as_json()).limits == recipe.limits
+    assert Recipe.from_json(Recipe(32, None).as_json()) == Recipe(32, None)
+
+
+def test_limits_have_a_memory_of_their_own():
+    assert GIGABYTE <= Limits().address_space <= 4 * GIGABYTE
+    assert Limits(memory=5).address_space == 5
+
+
+CONFINED = """
+import socket, subprocess, sys
+from glimpse.workers.limits import Limits, confine
+import threading, numpy
+confine(Limits(memory=600_000_000))
+def tried(what):
+    try:
+        what()
+    except BaseException as error:
+        return type(error).__name__
+    return "done"
+def write():
+    with open(sys.argv[1], "w") as file:
+        file.write("x" * 100)
+print([tried(one) for one in (
+    socket.socket, lambda: socket.create_connection(("127.0.0.1", 9)), lambda: subprocess.run(["true"]), write,
+    lambda: bytearray(10**9), lambda: open("/proc/self/status").read(), lambda: threading.Thread(target=int).start(),
+)])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the system call filter is Linux's")
+def test_what_a_worker_may_not_do(tmp_path):
+    told = subprocess.run(
+        [sys.executable, "-c", CONFINED, str(tmp_path / "x")], capture_output=True, text=True, check=True
+    ).stdout
+    assert told.strip() == str(
+        ["PermissionError", "PermissionError", "PermissionError", "OSError", "MemoryError", "done", "done"]
+    )
+    assert (tmp_path / "x").read_text() == ""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit on processor time is checked where CI runs")
+def test_processor_time_ends_a_process():
+    code = "from glimpse.workers.limits import allow_cpu\nallow_cpu(0.1)\nwhile True: pass"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGXCPU
+
+
+def test_a_window_is_a_file(tmp_path):
+    (tmp_path / "x").write_bytes(bytes(range(100)))
+    with Window((tmp_path / "x").open("rb"), 10, 50) as window:
+        assert window.read(3) == b"\x0a\x0b\x0c"
+        assert window.seek(-2, os.SEEK_END) == 48
+        assert window.read() == bytes([58, 59])
+        assert window.read() == b""
+        window.seek(1)
+        window.seek(1, os.SEEK_CUR)
+        assert window.read(1) == b"\x0c"
+        assert window.readable()
+        assert window.seekable()
+        assert window.seek(70) == 70
+        assert window.read(1) == b""
