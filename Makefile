@@ -1,8 +1,11 @@
 # Needs Python 3.11 or later and make; everything else goes into .venv.
 PYTHON ?= python3
 BIN := .venv/bin
+# As the group `dev` in pyproject.toml, which the pip of Python 3.11 does not know yet.
+DEV := "atheris>=3; python_version < '3.14' and sys_platform == 'linux'" "hypothesis>=6" "ipykernel>=6.29" \
+  "moto[s3,server]>=5" "mypy>=1.15" "nbclient>=0.10" "pytest>=8.3" "ruff>=0.11"
 
-.PHONY: demo test machine slow bench train clean
+.PHONY: demo test machine slow crash fuzz bench train clean
 
 demo: .venv/installed  ## index the bundled pictures with the bundled model and ask five questions
 	$(BIN)/glimpse demo
@@ -13,13 +16,21 @@ test: .venv/dev  ## lint, type-check, test
 	$(BIN)/mypy
 	$(BIN)/pytest -m "not slow"
 
-machine:  ## what the slower checks want and Python cannot install: the font of the demo scenes (Debian, as root)
+machine:  ## what the slower checks want and Python cannot install: a font, strace (Debian, as root)
 	@fc-list 2>/dev/null | grep -q NotoColorEmoji || test -f /usr/share/fonts/truetype/noto/NotoColorEmoji.ttf || \
 	  { apt-get update -qq && apt-get install -y -qq fonts-noto-color-emoji; } || \
 	  echo "fonts-noto-color-emoji is not installed: the check of the demo model's figures will be skipped"
+	@which strace > /dev/null || { apt-get update -qq && apt-get install -y -qq strace; } || \
+	  echo "strace is not installed: the check of power loss will be skipped"
 
 slow: .venv/dev  ## the checks that take longer: the demo model's figures, a namespace without a network
 	$(BIN)/pytest -m slow
+
+crash: .venv/dev  ## kill, stop and starve indexing runs at 200 random moments each, and look at what is left (half an hour)
+	$(BIN)/python tools/crash.py all --times 200
+
+fuzz: .venv/dev  ## 100,000 damaged files through sniffing and decoding
+	$(BIN)/python tools/fuzz.py --runs 100000
 
 bench: .venv/bench  ## print our speed beside transformers', as ratios from one run
 	$(BIN)/python benchmarks/encoder.py
@@ -36,11 +47,11 @@ train: .venv/train  ## train the demo model anew and write its evaluation and pi
 	$(PYTHON) -m venv .venv
 
 .venv/installed: pyproject.toml .venv/bin/python
-	$(BIN)/pip install --quiet --disable-pip-version-check -e .
+	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[video]"
 	touch $@
 
 .venv/dev: .venv/installed
-	$(BIN)/pip install --quiet --disable-pip-version-check -e . "hypothesis>=6" "ipykernel>=6.29" "mypy>=1.15" "nbclient>=0.10" "pandas>=2" "pyarrow>=15" "pytest>=8.3" "ruff>=0.11"
+	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[automm,parquet,remote,video,watch]" $(DEV)
 	touch $@
 
 .venv/bench: .venv/dev

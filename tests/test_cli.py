@@ -43,7 +43,10 @@ def test_index_names_what_failed_and_exits_with_1(glimpse, album):
     code, out, err = glimpse("index", album, "-c", "DB", "-m", "MODEL")
     assert code == 1
     assert out == ""
-    assert f"failed: {album / 'notes.txt'}: not a picture or film in a format that glimpse opens (unsupported-format)" in err
+    assert (
+        f"failed: {album / 'notes.txt'}: not a picture or film in a format that glimpse opens (unsupported-format)"
+        in err
+    )
     assert "4 indexed, 0 unchanged, 1 failed" in err
     assert "indexing: 5/5" in err  # plain lines where there is no terminal
 

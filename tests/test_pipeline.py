@@ -190,7 +190,7 @@ def test_links_pipes_and_loops(photos, album):
 def test_a_file_that_goes_away_is_named_and_taken_when_it_is_back(photos, album, monkeypatch):
     data = (album / "a.png").read_bytes()
     times = (album / "a.png").stat()
-    monkeypatch.setattr("glimpse.pipeline._listing", listing_and_then(lambda: (album / "a.png").unlink()))
+    monkeypatch.setattr("glimpse.pipeline._listing", listing_and_then((album / "a.png").unlink))
     report = photos.index(album)
     assert (str(album / "a.png"), "vanished") in [(failure.key, failure.code) for failure in report.failures]
     monkeypatch.undo()

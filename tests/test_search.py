@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,7 +14,7 @@ def test_nearest_is_a_full_sort_cut_short(seed, n, k):
     scores = numbers.integers(0, 20, n).astype(np.float32)  # many ties
     firsts = np.unique([0, *numbers.integers(0, n, n // 3)])
     starts = np.append(firsts, n)
-    best = [scores[first:last].max() for first, last in zip(starts, starts[1:], strict=False)]
+    best = [scores[first:last].max() for first, last in pairwise(starts)]
     expected = sorted(range(len(best)), key=lambda item: (-best[item], item))[:k]
     items, rows = nearest(scores, starts, k)
     assert list(items) == expected

@@ -64,7 +64,7 @@ def a_table_of_paths(path, stack):
 def a_table_of_bytes(path, stack):
     table = path / "x.jsonl"
     table.write_text("\n".join(json.dumps({"bytes": base64.b64encode(x).decode()}) for x in (b"one", b"two")))
-    return Place(str(table), lambda: table.write_text(""), "table")
+    return Place(str(table), lambda: table.write_text("\n"), "table")
 
 
 def a_parquet(path, stack):
@@ -254,7 +254,6 @@ def test_links_sockets_and_pipes(tmp_path):
     found = {os.path.basename(item.key): item for item in folder.items(tmp_path / "in")}
     assert set(found) == {"a", "b", "dangling"}
     assert (found["dangling"].size, found["dangling"].mtime_ns) == (-1, 0)
-    assert folder.region(found["dangling"].key) is folder.region(str(tmp_path / "in" / "pipe")) is None
     with pytest.raises(BadItem) as caught:
         folder.read(found["dangling"].key)
     assert caught.value.code == "vanished"

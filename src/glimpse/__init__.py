@@ -15,10 +15,22 @@ if TYPE_CHECKING:
     from glimpse import errors
     from glimpse.collection import Collection
     from glimpse.encoder import Encoder, load
-    from glimpse.values import Failure, Hit, Progress, Report
+    from glimpse.values import Failure, Hit, Moment, Progress, Report, Sampling, Selection
 
 __version__ = "0.1.0"
-__all__ = ["Collection", "Encoder", "Failure", "Hit", "Progress", "Report", "errors", "load"]
+__all__ = [
+    "Collection",
+    "Encoder",
+    "Failure",
+    "Hit",
+    "Moment",
+    "Progress",
+    "Report",
+    "Sampling",
+    "Selection",
+    "errors",
+    "load",
+]
 
 _HOMES = {
     "load": "encoder",
@@ -26,8 +38,11 @@ _HOMES = {
     "Collection": "collection",
     "Hit": "values",
     "Failure": "values",
+    "Moment": "values",
     "Progress": "values",
     "Report": "values",
+    "Sampling": "values",
+    "Selection": "values",
 }
 
 

@@ -3,12 +3,24 @@
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 
 from glimpse import __version__, places, registry
 from glimpse.errors import GlimpseError
 
-_LIBRARIES = ("openvino", "numpy", "pillow", "safetensors", "tokenizers", "huggingface_hub", "pyarrow")
+_LIBRARIES = (
+    "openvino",
+    "numpy",
+    "pillow",
+    "safetensors",
+    "tokenizers",
+    "huggingface_hub",
+    "pathspec",
+    "pyarrow",
+    "fsspec",
+    "watchfiles",
+)
 _FEATURES = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "amx_int8", "asimd", "bf16")
 
 
@@ -22,6 +34,7 @@ def examine() -> dict[str, str]:
         **{f"runtime {name}": _runtime(name) for name in registry.names("runtimes")},
         **{library: _version(library) for library in _LIBRARIES},
         "picture formats": _formats(),
+        "footage": _footage(),
         "cache folder": f"{places.cache_folder()} ({_megabytes(places.cache_folder()):.0f} MB, may be deleted)",
         "default collection": str(places.default_collection()),
         "sends anything home": "no",
@@ -55,6 +68,14 @@ def _formats() -> str:
     from glimpse.decoders.image import formats  # noqa: PLC0415
 
     return " ".join(formats())
+
+
+def _footage() -> str:
+    if find_spec("av") is None:
+        return "not installed: pip install 'glimpse-search[video]'"
+    from glimpse.decoders.video import versions  # noqa: PLC0415
+
+    return versions()
 
 
 def _megabytes(folder: Path) -> float:

@@ -309,7 +309,9 @@ class _Run:
         closed = tuple(f"{failure.key}{os.sep}" for failure in self.listing.failures)
         gone = {key for place in places for key in self._missing(place) if not key.startswith(closed)}
         self.removed = self.collection.remove(gone) if gone else 0
-        stale = [key for key, origin, failed in self.collection.origins() if failed and self._is_stale(key, origin, places)]
+        stale = [
+            key for key, origin, failed in self.collection.origins() if failed and self._is_stale(key, origin, places)
+        ]
         if stale:
             self.collection.remove(stale)
 

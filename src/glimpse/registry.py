@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def names(folder: str) -> list[str]:
     """What is registered in a folder of the package, sorted; imports none of it."""
     package = import_module(f"glimpse.{folder}")
-    own = {module.name for module in iter_modules(package.__path__)}
+    own = {module.name for module in iter_modules(package.__path__) if not module.name.startswith("_")}
     return sorted(own | {point.name for point in _outside(folder)})
 
 

@@ -15,35 +15,47 @@ from glimpse.decoders import image
 _real = image.opened
 
 
+def _spin(_):
+    while True:
+        pass
+
+
+def _say(nonsense):
+    os.write(int(sys.argv[1]), nonsense)
+    time.sleep(1000)
+
+
+def _once(mark):
+    """Die the first time only."""
+    if not Path(mark).exists():
+        Path(mark).touch()
+        os.abort()
+    return image.Image.new("RGB", (32, 32), "red")
+
+
+def _odd(_):
+    raise KeyError("0x7ffd1234abcd")
+
+
+_LIE = b'{"id": 0, "slot": 999999, "shape": [1]}'
+_FAULTS = {
+    "segfault": lambda _: ctypes.string_at(0),
+    "spin": _spin,
+    "sleep": lambda _: time.sleep(1000),
+    "killed": lambda _: os.kill(os.getpid(), signal.SIGKILL),  # as the system does where memory is short
+    "allocate": lambda _: bytearray(1 << 44),
+    "babble": lambda _: _say(b"\xff" * 4096),
+    "lie": lambda _: _say(len(_LIE).to_bytes(4, "big") + _LIE),
+    "once": _once,
+    "odd": _odd,
+}
+
+
 def _opened(data):
     if not data.startswith(b"FAULT:"):
         return _real(data)
     kind, _, argument = data.removeprefix(b"FAULT:").decode().strip().partition(" ")
-    if kind == "segfault":
-        ctypes.string_at(0)
-    elif kind == "spin":
-        while True:
-            pass
-    elif kind == "sleep":
-        time.sleep(1000)
-    elif kind == "killed":  # as the system does where memory is short
-        os.kill(os.getpid(), signal.SIGKILL)
-    elif kind == "allocate":
-        bytearray(1 << 44)
-    elif kind == "babble":
-        os.write(int(sys.argv[1]), b"\xff" * 4096)
-        time.sleep(1000)
-    elif kind == "lie":
-        os.write(int(sys.argv[1]), (38).to_bytes(4, "big") + b'{"id": 0, "slot": 999999, "shape": [1]}'[:38])
-        time.sleep(1000)
-    elif kind == "once":  # it dies the first time only
-        if not Path(argument).exists():
-            Path(argument).touch()
-            os.abort()
-        return image.Image.new("RGB", (32, 32), "red")
-    elif kind == "odd":
-        raise KeyError("0x7ffd1234abcd")
-    raise AssertionError(kind)
+    return _FAULTS[kind](argument)
 
 
 image.opened = _opened

@@ -59,7 +59,7 @@ class Member(NamedTuple):
     @property
     def parts(self) -> list[str]:
         """Its name as `Rules` wants it."""
-        return [part for part in self.name.split("/") if part not in ("", ".")] or [""]
+        return [part for part in self.name.split("/") if part not in ("", ".", "..")] or [""]
 
     @property
     def extension(self) -> str:

@@ -51,12 +51,9 @@ def covers(place: PathLike, key: str) -> bool:
     return key.startswith(inside) and matches(parts, [key_of(segment) for segment in segments])
 
 
-def region(path: str) -> Region | None:
-    """All of the file; None where there is none, or a pipe that may never end: `read` says so."""
-    try:
-        return Region(path) if S_ISREG(os.stat(path).st_mode) else None
-    except (OSError, ValueError):
-        return None
+def region(path: str) -> Region:
+    """All of the file, whatever it is: who opens it finds out, in a process that may have to wait for a disk."""
+    return Region(path)
 
 
 def read(path: PathLike, size: int = -1) -> bytes:

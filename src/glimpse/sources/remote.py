@@ -293,15 +293,16 @@ def _status(error: BaseException) -> int:
     for one in filter(None, (error, error.__cause__)):
         answer = getattr(one, "response", None)
         said = answer.get("ResponseMetadata", {}).get("HTTPStatusCode") if isinstance(answer, dict) else None
-        for status in (said, getattr(one, "status", None), getattr(one, "code", None)):
-            if str(status).isdigit():
-                return int(str(status))
+        status = str(said or getattr(one, "status", None) or getattr(one, "code", None))
+        if status.isdigit():
+            return int(status)
     return 0
 
 
 def _is_about_credentials(error: BaseException) -> bool:
-    names = " ".join(type(one).__name__ for one in filter(None, (error, error.__cause__)))
-    return "Credential" in names or "Auth" in names or "Permission" in names
+    kinds = [type(one) for one in filter(None, (error, error.__cause__))]
+    names = " ".join(f"{kind.__module__}.{kind.__name__}" for kind in kinds).lower()
+    return any(word in names for word in ("credential", "auth", "permission"))
 
 
 def _explained(error: BaseException) -> BadItem:

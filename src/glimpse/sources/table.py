@@ -31,7 +31,7 @@ _THINGS = ("image", "img", "picture", "photo", "video", "film", "jpg", "jpeg", "
 _PATHS = ("image_path", "img_path", "video_path", "path", "file_path", "filepath", "file_name", "filename", "file")
 USUAL = (*_HELD, *_THINGS, *_PATHS, "image_url", "img_url", "video_url", "url", "image_uri", "uri")
 CELL = 256 << 20  # bytes of one line of text at most
-ROWS = 32  # of a parquet file that are in memory together; pictures are large
+ROWS, HEAVY = 4096, 16  # of a parquet file that are in memory together, without pictures and with them
 _ENCODED = re.compile(r"bytes|b64|base64", re.IGNORECASE)  # columns of text files that hold base64
 
 
@@ -99,7 +99,7 @@ def read(path: str, at: int, column: str, _key_column: str, _name: str) -> bytes
         raise BadItem("memory", FAILURE_CODES["memory"]) from error
     except FileNotFoundError as error:
         raise BadItem("vanished", FAILURE_CODES["vanished"]) from error
-    found = _content(cell, column)
+    found = None if cell is None else _content(cell, column)
     if not isinstance(found, bytes):
         raise BadItem("vanished", "the row has no bytes any more")
     return found
@@ -348,7 +348,7 @@ def _open_parquet(path: str) -> Table:
     file = _parquet(path)
     fields = [file.schema_arrow.field(number) for number in range(len(file.schema_arrow.names))]
     candidates = [field.name for field in fields if _may_hold(field.type)]
-    heavy = {field.name for field in fields if "binary" in str(field.type)}  # read only where it is the one asked for
+    heavy = {field.name for field in fields if _is_heavy(field)}  # read only where it is the one asked for
 
     def rows(wanted: Sequence[str]) -> Iterator[Row]:
         names = [
@@ -362,6 +362,10 @@ def _open_parquet(path: str) -> Table:
 def _may_hold(kind: Any) -> bool:
     said = str(kind)
     return "string" in said or "binary" in said
+
+
+def _is_heavy(field: Any) -> bool:
+    return "binary" in str(field.type)
 
 
 def _parquet(path: str) -> Any:
@@ -394,7 +398,10 @@ def _batches(file: Any, groups: Sequence[int], names: Sequence[str]) -> Iterator
         BadItem: "corrupt".
     """
     try:
-        yield from file.iter_batches(ROWS, row_groups=list(groups), columns=list(names), use_threads=False)
+        heavy = any(_is_heavy(file.schema_arrow.field(name)) for name in names)
+        yield from file.iter_batches(
+            HEAVY if heavy else ROWS, row_groups=list(groups), columns=list(names), use_threads=False
+        )
     except Exception as error:
         if isinstance(error, MemoryError):
             raise
