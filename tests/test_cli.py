@@ -14,6 +14,7 @@ import pytest
 from conftest import noise
 from glimpse import cli
 from glimpse.collection import Collection
+from glimpse.database import writing
 
 
 @pytest.fixture
@@ -393,3 +394,141 @@ def test_indexing_goes_on_when_nobody_listens(golden, album, tmp_path):
     subprocess.run(["bash", "-c", command], check=False, timeout=60)
     with Collection(tmp_path / "c.db") as stored:
         assert len(stored) == 4
+
+
+# Films, places, and other things that index takes
+
+
+@pytest.fixture
+def theatre(tmp_path):
+    from films import film, scene
+
+    folder = tmp_path / "theatre"
+    folder.mkdir()
+    film(folder / "five.mp4", [scene(number) for number in range(5)])
+    scene(3).save(folder / "still.png")
+    return folder
+
+
+def test_films_are_answered_with_time_codes(glimpse, theatre):
+    code, _, err = glimpse("index", theatre, "-c", "DB", "-m", "MODEL")
+    assert code == 0
+    assert "2 indexed (6 frames)" in err
+    assert "1 pictures and 5 frames of 1 films in" in err
+    assert "decoding" in err
+    query = ("search", "--image", theatre / "still.png", "-c", "DB")
+    _, out, _ = glimpse(*query)
+    assert [line.split("\t")[1:] for line in out.splitlines()] == [
+        [str(theatre / "still.png"), ""],
+        [str(theatre / "five.mp4"), "0:06.000"],
+    ]
+    _, out, _ = glimpse(*query, "--moments")
+    assert out.splitlines()[1].split("\t")[1:] == [str(theatre / "five.mp4"), "0:06.000", "0:06.000–0:08.000"]
+    _, out, _ = glimpse(*query, "--moments", "--json", "-k", 2)
+    still, film = json.loads(out)
+    assert set(still) == {"key", "score"}
+    assert (film["key"], film["item"], film["time"]) == (
+        f"{theatre / 'five.mp4'}#t=6.000",
+        str(theatre / "five.mp4"),
+        6.0,
+    )
+    assert film["moments"][0] | {"score": 0} == {"start": 6.0, "end": 8.0, "key": film["key"], "score": 0}
+    _, out, _ = glimpse(*query, "--frames", "-k", 9)
+    assert len(out.splitlines()) == 6
+    _, out, _ = glimpse("status", "-c", "DB")
+    assert "1, with 5 frames" in out
+
+
+def test_the_report_as_json_has_the_profile(glimpse, theatre):
+    _, out, _ = glimpse("index", theatre, "-c", "DB", "-m", "MODEL", "--json")
+    report = json.loads(out)
+    assert set(report["stages"]) == {"reading", "decoding", "encoding", "storing"}
+    assert report["bottleneck"] in report["stages"]
+    assert (report["indexed"], report["frames"]) == (2, 6)
+
+
+def test_sampling_by_seconds_and_keyframes(glimpse, theatre):
+    glimpse("index", theatre, "-c", "DB", "-m", "MODEL", "--sampling", "4")
+    assert json.loads(glimpse("status", "-c", "DB", "--json")[1])["frames"] == 3
+    glimpse("index", theatre, "-c", "DB", "--sampling", "keyframes")
+    assert json.loads(glimpse("status", "-c", "DB", "--json")[1])["frames"] >= 1
+    for wrong in ("0", "-1", "often", "inf", "nan"):
+        code, _, err = glimpse("index", theatre, "-c", "DB", "--sampling", wrong)
+        assert (code, "choose shots, keyframes" in err) == (2, True)
+
+
+def test_thumbnail(glimpse, theatre, tmp_path, monkeypatch):
+    from PIL import Image
+
+    glimpse("index", theatre, "-c", "DB", "-m", "MODEL")
+    monkeypatch.chdir(theatre)
+    for key in ("five.mp4#t=6.000", f"{theatre / 'five.mp4'}#t=6.000", "still.png"):
+        code, _, err = glimpse("thumbnail", key, "-o", tmp_path / "x.png", "-c", "DB", "--size", 48)
+        assert (code, "48 × 32 pixels" in err) == (0, True), err
+        with Image.open(tmp_path / "x.png") as small:
+            assert small.size == (48, 32)
+    assert glimpse("thumbnail", "nobody", "-o", tmp_path / "x.png", "-c", "DB")[0] == 2
+    (theatre / "still.png").unlink()
+    code, _, err = glimpse("thumbnail", "still.png", "-o", tmp_path / "x.png", "-c", "DB")
+    assert (code, "there is no such file" in err) == (1, True)
+
+
+def test_include_exclude_hidden_and_small_ones(glimpse, album):
+    noise(60).save(album / ".hidden.png")
+    noise(61, (9, 9)).save(album / "small.png")
+    options = ("--include", "*.png", "--include", "*.gif", "--exclude", "inner/", "--hidden", "--min-side", 10)
+    code, out, _ = glimpse("index", album, "-c", "DB", "-m", "MODEL", "--json", *options)
+    report = json.loads(out)
+    assert (code, report["indexed"]) == (1, 2)
+    assert [(Path(one["key"]).name, one["code"]) for one in report["failures"]] == [("small.png", "too-small")]
+
+
+def test_a_table_with_metadata(glimpse, album, tmp_path):
+    lines = [{"picture file": "album/a.png", "title": "a fox"}, {"picture file": "album/b.jpg", "title": "鳥"}]
+    (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    code, _, err = glimpse("index", tmp_path / "t.jsonl", "-c", "DB", "-m", "MODEL")
+    assert (code, "--column" in err) == (2, True)
+    assert glimpse("index", tmp_path / "t.jsonl", "-c", "DB", "-m", "MODEL", "--column", "picture file")[0] == 0
+    _, out, _ = glimpse("search", "--image", album / "b.jpg", "-c", "DB", "--json")
+    assert json.loads(out)[0]["metadata"] == {"title": "鳥"}
+    assert json.loads(out)[0]["key"] == str(album / "b.jpg")
+
+
+def test_a_list_on_standard_input(album, tmp_path, golden):
+    command = [sys.executable, "-m", "glimpse", "index", "-", "-c", str(tmp_path / "l.db"), "--json"]
+    found = "\n".join(map(str, [album / "a.png", album / "inner", album / "nowhere.png"]))
+    done = subprocess.run(
+        [*command, "-m", str(golden("hf-clip-gelu").folder)], input=found, capture_output=True, text=True, check=False
+    )
+    report = json.loads(done.stdout)
+    assert (done.returncode, report["indexed"]) == (1, 3)
+    assert [one["code"] for one in report["failures"]] == ["vanished"]
+
+
+def started(golden, *arguments):
+    command = [sys.executable, "-m", "glimpse", *map(str, arguments), "-m", str(golden("hf-clip-gelu").folder)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_watching_ends_with_a_signal(album, tmp_path, golden):
+    pytest.importorskip("watchfiles")
+    with started(golden, "index", album, "-c", tmp_path / "w.db", "--watch") as running:
+        for line in running.stderr:
+            if "watching for changes" in line:
+                break
+        time.sleep(1.5)
+        noise(70).save(album / "new.png")
+        for line in running.stderr:
+            if "1 indexed" in line:
+                break
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(10) in {0, 1}
+    with Collection(tmp_path / "w.db") as photos:
+        assert str(album / "new.png") in photos
+
+
+def test_a_second_indexer_is_told_to_wait(glimpse, album, tmp_path):
+    with writing(tmp_path / "cli.db"):
+        code, _, err = glimpse("index", album, "-c", "DB", "-m", "MODEL")
+    assert (code, "another process is indexing into" in err) == (2, True)
+    assert glimpse("index", album, "-c", "DB", "-m", "MODEL")[0] == 1

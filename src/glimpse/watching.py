@@ -44,20 +44,22 @@ def watch(
         ignore_permission_denied=True,
     )  # fmt: skip
     next(changes)  # from now on nothing is missed
-    yield from _told(pipeline.index(collection, places, wishes, progress=None, stop=stop))
+    missed = pipeline.index(collection, places, wishes, progress=None, stop=stop)
+    if _did_something(missed):  # what had failed before is no news
+        yield missed
     for some in changes:
         if stop():
             return
         changed = sorted({path for _, path in some if _matters(collection, roots, path, wishes)})
         if changed:
             items = _items(roots, changed, wishes)
-            yield from _told(pipeline.run(collection, items, changed, wishes, progress=None, stop=stop))
+            report = pipeline.run(collection, items, changed, wishes, progress=None, stop=stop)
+            if _did_something(report) or report.failures:
+                yield report
 
 
-def _told(report: Report) -> Iterator[Report]:
-    """A report, if there is something to say."""
-    if report.indexed or report.removed or report.moved or report.failures:
-        yield report
+def _did_something(report: Report) -> bool:
+    return bool(report.indexed or report.removed or report.moved)
 
 
 def _matters(collection: Collection, roots: Sequence[str], path: str, wishes: pipeline.Wishes) -> bool:

@@ -194,7 +194,8 @@ def _kind(member: Member) -> str:
 def _item(tar: Item, member: Member, metadata: dict[str, Any]) -> Item:
     origin = ("archive", str(tar.origin[1]), member.offset, member.size, member.name)
     mtime_ns = member.mtime_ns or tar.mtime_ns  # some writers leave all times at zero
-    return Item(f"{tar.key}/{folder.key_of(member.name)}", member.size, mtime_ns, origin, dict(metadata))
+    name = folder.key_of(member.name.removeprefix("./"))
+    return Item(f"{tar.key}/{name}", member.size, mtime_ns, origin, dict(metadata))
 
 
 def _facts(member: Member, data: bytes) -> dict[str, Any]:
@@ -222,7 +223,8 @@ def _finite(text: str) -> float | None:
 def members(file: BinaryIO) -> Iterator[Member | BadItem]:
     """The regular files of a tar, in order; at last, where the tar is broken, how.
 
-    A tar may end without the two empty blocks that mark its end, as `tar` itself allows.
+    A tar may end without the two empty blocks that mark its end, as `tar` itself allows. Python's `TarFile` would remember all
+    members of a large tar, and read extended headers of any size; its `TarInfo` reads the headers here.
     """
     end = os.fstat(file.fileno()).st_size
     if not end:

@@ -26,6 +26,7 @@ from PIL import Image
 
 from glimpse import pixels
 from glimpse.decoders import image
+from glimpse.decoders.footage import containers
 from glimpse.errors import BadItem
 from glimpse.values import FAILURE_CODES, PixelRules, Pixels, Sampling
 from glimpse.workers.limits import PIXELS_PER_SECOND, Limits, allow_cpu, confine
@@ -174,9 +175,7 @@ class Worker:
             raise BadItem("empty", FAILURE_CODES["empty"])
         if image.recognises(content.head):
             return self._picture(task, content)
-        from glimpse.decoders import video  # noqa: PLC0415  (where a film is met)
-
-        if video.recognises(content.head):
+        if containers.recognises(content.head):
             return self._film(task, content)
         if content.size <= LARGE:
             return self._picture(task, content)  # which says what is wrong with it
@@ -195,7 +194,7 @@ class Worker:
     def _film(self, task: Message, content: "Content") -> Message:
         if find_spec("av") is None:
             raise BadItem("missing-extra", FAILURE_CODES["missing-extra"])
-        from glimpse.decoders.video import Film  # noqa: PLC0415
+        from glimpse.decoders.video import Film  # noqa: PLC0415  (where a film is met)
 
         with Film(content.file) as film:
             content.hash(self._alive)
