@@ -17,7 +17,7 @@ import checkpoint
 import glimpse
 import measure
 from glimpse.places import default_collection
-from glimpse.values import Item
+from glimpse.values import Embedding, Item
 from measure import Limit, Result
 
 ITEMS, BATCH = 10_000, 1000
@@ -68,9 +68,10 @@ def _make_collection(folder: Path) -> None:
         collection.search("a carriage")
 
 
-def _item(place: int) -> tuple[Item, bytes]:
+def _item(place: int) -> Embedding:
     """An item that was never a file, and a digest of its own."""
-    return Item(f"/pictures/{place:05}.jpg", size=0, mtime_ns=0, read=bytes), place.to_bytes(32)
+    key = f"/pictures/{place:05}.jpg"
+    return Embedding(Item(key, size=0, mtime_ns=0, origin=("folder", key)), place.to_bytes(32))
 
 
 def _rows(random: np.random.Generator, dim: int) -> np.ndarray:

@@ -37,7 +37,7 @@ def run(tmp_path_factory, demo):
 
 def test_every_file_ends_in_exactly_one_way(run):
     collection, report, folders = run
-    files = {os.path.join(folder, name) for folder in folders for name in os.listdir(folder)}
+    files = {str(path) for folder in folders for path in folder.iterdir()}
     failed = {failure.key for failure in report.failures}
     found = {key.partition("#t=")[0] for key in collection}
     assert failed | found == files
@@ -62,7 +62,7 @@ def test_bad_files_have_the_right_code_and_our_own_words(run):
 
 
 def test_good_files_are_found_by_themselves(run):
-    collection, _, folders = run
+    collection, _, _ = run
     keys, rows = collection.vectors()
     for key, row in zip(keys, rows, strict=True):
         hit = collection.search(row, k=1)[0]
@@ -81,7 +81,7 @@ def test_all_orientations_are_the_same_picture(run):
 
 def test_every_film_has_frames(run):
     collection, _, folders = run
-    films = sorted(os.listdir(folders[4]))
+    films = sorted(path.name for path in folders[4].iterdir())
     assert len(films) == collection.counts()["films"] == 7
     for name in films:
         assert collection.times(str(folders[4] / name))

@@ -14,7 +14,7 @@ def test_items_come_back_as_they_were_once_and_in_order():
     assert "a" in listing
     assert "c" in listing
     assert "d" not in listing
-    assert listing.failures == found[3:]
+    assert listing.failures == {"c": found[3]}
     listing.close()
 
 
@@ -31,5 +31,5 @@ def test_more_than_a_page(monkeypatch):
 
 def test_what_failed_to_be_listed_and_was_found_after_all_is_no_failure():
     listing = Listing([Failure("a", "vanished", ""), item("a")])
-    assert listing.failures == []
+    assert listing.failures == {}
     assert len(listing) == 1

@@ -552,13 +552,13 @@ def status(collection: Path | None, *, as_json: bool) -> None:
 
 
 @cli.command()
-@click.argument("places", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("places", nargs=-1)
 @_collection
 @click.option("--code", "codes", multiple=True, help="Only what failed for this reason; several times.")
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="A .csv or .json file to write them to.")
 @_json
 def errors(
-    places: tuple[Path, ...], collection: Path | None, codes: tuple[str, ...], output: Path | None, *, as_json: bool
+    places: tuple[str, ...], collection: Path | None, codes: tuple[str, ...], output: Path | None, *, as_json: bool
 ) -> None:
     """List what failed, and why.
 
@@ -581,11 +581,10 @@ def errors(
         terminal.show_table(["code", "item", "reason"], [[one.code, one.key, one.message] for one in failures])
 
 
-def _is_below(key: str, places: Sequence[Path]) -> bool:
-    from glimpse.sources.folder import key_of  # noqa: PLC0415
+def _is_below(key: str, places: Sequence[str]) -> bool:
+    from glimpse import sources  # noqa: PLC0415
 
-    named = [key_of(os.path.abspath(os.path.expanduser(place))) for place in places]  # noqa: PTH100, PTH111
-    return any(key == place or key.startswith(place.rstrip(os.sep) + os.sep) for place in named)
+    return any(key == place or sources.of_place(place).covers(place, key) for place in places)
 
 
 @cli.command()

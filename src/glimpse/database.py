@@ -141,8 +141,10 @@ def _upgrade(db: sqlite3.Connection) -> None:
     db.execute("PRAGMA foreign_keys = ON")
 
 
+_FULL = "the disk is full: make room and run it again, what was stored before is kept"
 _SENTENCES = (
-    (sqlite3.SQLITE_FULL, StorageError, "the disk is full: make room and run it again, what was stored before is kept"),
+    (sqlite3.SQLITE_FULL, StorageError, _FULL),
+    (sqlite3.SQLITE_IOERR_SHMSIZE, StorageError, _FULL),  # no room for what processes share
     (sqlite3.SQLITE_READONLY, StorageError, "it is read-only: check its permissions, or copy it to another place"),
     (sqlite3.SQLITE_BUSY, StorageError, "another process is writing to it: wait for that one to end"),
     (sqlite3.SQLITE_LOCKED, StorageError, "another process is writing to it: wait for that one to end"),
@@ -159,9 +161,9 @@ def explained(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        code = getattr(error, "sqlite_errorcode", 0)
         for known, kind, sentence in _SENTENCES:
-            if code == known:
+            if known in {code, code & 0xFF}:
                 raise kind(f"{path}: {sentence}") from error
         raise NotACollection(
             f"{path}: it is not a whole glimpse collection: restore it, or name another file"

@@ -90,7 +90,7 @@ def pictures(encoder: Encoder, items: Listing, progress: Callable[[Progress], No
     rules = encoder.card.pixels
     places = {item.key: place for place, item in enumerate(items)}
     found: dict[tuple[int, float], tuple[str, NDArray[np.float32]]] = {}  # by the place of the item, and the time in it
-    failures = list(items.failures)
+    failures = list(items.failures.values())
     ended = 0
     with Pool(Recipe(rules.size, rules, parity=encoder.parity)) as pool:
         for batch in embedded(encoder, pool.run(map(Task, items)), Profile(1)):

@@ -14,7 +14,11 @@ _PAGE = 1_000
 
 
 class Listing:
-    """Items and failures by key; of what is named twice, the first counts."""
+    """Items and failures by key; of what is named twice, the first counts.
+
+    Attributes:
+        failures: by key, what could not even be listed, and is not there under the same name after all.
+    """
 
     def __init__(self, found: Iterable[Item | Failure], told: Callable[[int], object] = lambda _: None) -> None:
         """Go through what sources find; `told` hears now and then how much that is."""
@@ -23,33 +27,35 @@ class Listing:
         self._db.execute(
             "CREATE TABLE items (id INTEGER PRIMARY KEY, key TEXT UNIQUE, size INTEGER, mtime_ns INTEGER, origin TEXT, metadata TEXT)"
         )
-        self._failures: dict[str, Failure] = {}
+        failures: dict[str, Failure] = {}
         self._db.execute("BEGIN")
         for place, one in enumerate(found):
-            self._add(one)
+            if isinstance(one, Failure):
+                failures.setdefault(one.key, one)
+            else:
+                self._add(one)
             if place % _TOLD_EVERY == _TOLD_EVERY - 1:
                 told(place + 1)
         self._db.execute("COMMIT")
+        self._count = int(self._db.execute("SELECT count(*) FROM items").fetchone()[0])
+        self.failures = {key: one for key, one in failures.items() if not self._has(key)}
 
-    def _add(self, one: Item | Failure) -> None:
-        if isinstance(one, Failure):
-            self._failures.setdefault(one.key, one)
-            return
+    def _add(self, one: Item) -> None:
         self._db.execute(
             "INSERT OR IGNORE INTO items (key, size, mtime_ns, origin, metadata) VALUES (?, ?, ?, ?, ?)",
             (one.key, one.size, one.mtime_ns, json.dumps(one.origin), json.dumps(dict(one.metadata))),
         )
 
+    def _has(self, key: object) -> bool:
+        return self._db.execute("SELECT 1 FROM items WHERE key = ?", (key,)).fetchone() is not None
+
     def __len__(self) -> int:
         """How many there are."""
-        return int(self._db.execute("SELECT count(*) FROM items").fetchone()[0]) + len(self.failures)
+        return self._count + len(self.failures)
 
     def __contains__(self, key: object) -> bool:
         """Whether a key is among them."""
-        return (
-            key in self._failures
-            or self._db.execute("SELECT 1 FROM items WHERE key = ?", (key,)).fetchone() is not None
-        )
+        return key in self.failures or self._has(key)
 
     def __iter__(self) -> Iterator[Item]:
         """Items, in the order in which they were found."""
@@ -62,18 +68,10 @@ class Listing:
                 yield Item(key, size, mtime_ns, tuple(json.loads(origin)), json.loads(metadata))
             last = rows[-1][0]
 
-    @property
-    def failures(self) -> list[Failure]:
-        """What could not even be listed, and is not there under the same name after all."""
-        return [
-            one
-            for one in self._failures.values()
-            if not self._db.execute("SELECT 1 FROM items WHERE key = ?", (one.key,)).fetchone()
-        ]
-
     def remove(self, keys: Iterable[str]) -> None:
-        """Leave some out."""
-        self._db.executemany("DELETE FROM items WHERE key = ?", [(key,) for key in keys])
+        """Leave some items out."""
+        for key in keys:
+            self._count -= self._db.execute("DELETE FROM items WHERE key = ?", (key,)).rowcount
 
     def close(self) -> None:
         """Give the file back."""

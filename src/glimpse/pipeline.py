@@ -181,9 +181,10 @@ class _Run:
 
     def changed(self) -> Iterator[Task]:
         """What has to be read; counts the rest, which is told by size and time."""
-        for failure in self.listing.failures:
-            self.failures.append(failure)
-            self.collection.add([], _NO_ROWS, failed=[(_unlisted(failure), b"", failure)])
+        unlisted = list(self.listing.failures.values())
+        if unlisted:
+            self.failures += unlisted
+            self.collection.add([], _NO_ROWS, failed=[(_unlisted(failure), b"", failure) for failure in unlisted])
         for item in self.listing:
             entry = self.collection.known(item.key)
             if entry is None:
@@ -306,7 +307,7 @@ class _Run:
 
     def forget_missing(self, places: Sequence[str]) -> None:
         """Take out what was in the places and is there no more; what is in a folder that cannot be listed stays."""
-        closed = tuple(f"{failure.key}{os.sep}" for failure in self.listing.failures)
+        closed = tuple(f"{key}{os.sep}" for key in self.listing.failures)
         gone = {key for place in places for key in self._missing(place) if not key.startswith(closed)}
         self.removed = self.collection.remove(gone) if gone else 0
         stale = [

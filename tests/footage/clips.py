@@ -18,6 +18,7 @@ from glimpse.values import FAILURE_CODES, Sampling
 av = pytest.importorskip("av", reason="footage needs PyAV: pip install 'glimpse-search[video]'")
 
 RATE = 25
+STEADY = {"libx264": {"x264-params": "mbtree=0"}}  # the same bytes in every run
 CONTAINERS = [
     ("mp4", "libx264"),
     ("mov", "libx264"),
@@ -67,7 +68,7 @@ def clip(
     frames = moving(50) if frames is None else frames
     file = io.BytesIO()
     with av.open(to or file, "w", format=kind, options=muxing) as container:
-        stream = container.add_stream(codec, rate=RATE, options=options or {})
+        stream = container.add_stream(codec, rate=RATE, options=STEADY.get(codec, {}) | (options or {}))
         first = frames[0]
         stream.height, stream.width = first.shape[:2] if isinstance(first, np.ndarray) else (first.height, first.width)
         stream.pix_fmt, stream.gop_size = pixels, gop

@@ -1,37 +1,15 @@
-import contextlib
 import io
-import math
-import subprocess
-import sys
 from fractions import Fraction
-from pathlib import Path
+
 import numpy as np
 import pytest
-from PIL import Image
 from clips import (
-    CONTAINERS,
-    RATE,
     av,
     clip,
-    decoded,
-    moving,
     near,
-    plain,
-    salvaged,
     sampled,
     scene,
-    shown,
-    speak,
-    times,
 )
-from conftest import shared
-from glimpse.decoders import video
-from glimpse.decoders.footage import looks, opening, track
-from glimpse.decoders.footage.sampling import Index, plan
-from glimpse.decoders.video import Film
-from glimpse.errors import BadItem
-from glimpse.values import Sampling
-
 
 ROTATIONS = [
     (90, False, False),

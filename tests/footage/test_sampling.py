@@ -1,13 +1,7 @@
-import contextlib
-import io
 import math
-import subprocess
-import sys
-from fractions import Fraction
-from pathlib import Path
-import numpy as np
+
 import pytest
-from PIL import Image
+
 from glimpse.decoders.footage.sampling import Index, plan
 from glimpse.values import Sampling
 

@@ -1,13 +1,10 @@
 import contextlib
 import io
-import math
-import subprocess
+import re
 import sys
-from fractions import Fraction
-from pathlib import Path
+
 import numpy as np
 import pytest
-from PIL import Image
 from clips import (
     CONTAINERS,
     RATE,
@@ -16,18 +13,15 @@ from clips import (
     decoded,
     moving,
     near,
-    plain,
     salvaged,
     sampled,
     scene,
     shown,
-    speak,
     times,
 )
+
 from conftest import shared
 from glimpse.decoders import video
-from glimpse.decoders.footage import looks, opening, track
-from glimpse.decoders.footage.sampling import Index, plan
 from glimpse.decoders.video import Film
 from glimpse.errors import BadItem
 from glimpse.values import Sampling
@@ -84,3 +78,14 @@ def test_flipped_bytes_end_in_a_code_or_in_frames(kind, codec):
         if number % 5 == 0:
             with contextlib.suppress(BadItem), Film(io.BytesIO(bytes(data))) as film:
                 film.at(0.4)
+
+
+def test_versions_are_those_of_pyav_and_of_ffmpeg():
+    assert re.fullmatch(r"PyAV \d+\.\d+\S*, libavcodec \d+\.\d+\.\d+, libavformat \d+\.\d+\.\d+", video.versions())
+    assert av.__version__ in video.versions()
+
+
+def test_versions_of_what_is_not_there(monkeypatch):
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(ImportError):
+        video.versions()

@@ -1,7 +1,7 @@
 """One collection that several runs after each other are hurt at, and what they said."""
 
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,10 +32,10 @@ class Chain:
     stored: int = 0
     said: list[Testimony] = field(default_factory=list)
 
-    def check(self, victim: Victim, where: str) -> State | None:
-        """Look at what a run left."""
+    def check(self, victim: Victim, where: str, copy: Path | None = None) -> State | None:
+        """Look at what a run left, or at a copy of that."""
         self.said.append(victim.said)
-        state, violations = checks.survived(self.path, self.bench.reference, together(self.said))
+        state, violations = checks.survived(copy or self.path, self.bench.reference, together(self.said))
         stored = len(state.vectors) if state else self.stored
         waste, self.stored = victim.said.embedded - (stored - self.stored), stored
         self.tally.most = max(self.tally.most, waste)

@@ -7,51 +7,80 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from crash.bench import EAGER, USUAL, Bench, Victim
+from crash import checks
+from crash.bench import EAGER, SOME_FAILED, USUAL, Bench, Victim
 from crash.chain import Chain
 from crash.tally import Skipped, Tally
+from glimpse.collection import Collection
+from glimpse.errors import GlimpseError
 
 WRONG_USE = 2  # the exit code
-SMALLEST = 8_192  # bytes
+SMALLEST, PAGE = 8_192, 4_096  # bytes
 LARGE = 64_000_000
+IN_A_ROW = 5  # at most
 
 
 def run(bench: Bench, times: int, seed: int) -> Tally:
-    """Fill so many disks.
+    """Fill disks so many times.
 
     Raises:
         Skipped: file systems cannot be mounted here.
     """
-    tally, number = Tally("full"), 0
-    most = _needed(bench)
+    tally, number, enough = Tally("full"), 0, _enough(bench)
     while tally.points < times:
         name = f"{seed}-{number}"
         rng = random.Random(name)
-        size = rng.randrange(SMALLEST, most, 4096)
-        with _disk(bench.fresh(), size) as disk:
-            _point(Chain(bench, tally, disk / "photos.db", name), size, rng)
+        sizes = sorted(rng.randrange(SMALLEST, enough, PAGE) for _ in range(rng.randint(1, IN_A_ROW)))
+        with mounted(bench.fresh(), sizes[0]) as disk:
+            _chain(Chain(bench, tally, disk / "photos.db", name), sizes[: times - tally.points], rng)
         number += 1
     return tally
 
 
-def _needed(bench: Bench) -> int:
-    """Bytes that are enough: the file, its log of about the same size, and what is shared."""
+def _enough(bench: Bench) -> int:
+    """Bytes that nearly always suffice: the file, and half as much for its log and what is shared."""
     path = bench.fresh() / "photos.db"
     bench.finish(path)
-    return 3 * path.stat().st_size
+    return path.stat().st_size * 3 // 2
 
 
-def _point(chain: Chain, size: int, rng: random.Random) -> None:
-    where = f"with {size} bytes"
-    victim = chain.bench.start(chain.path, rng.choice((USUAL, EAGER)))
-    if victim.wait() == 1:
-        chain.tally.note("disks large enough")
-        return
-    chain.tally.points += 1
-    chain.blame(where, _manners(victim) + victim.left_over())
+def _chain(chain: Chain, sizes: list[int], rng: random.Random) -> None:
+    """Run into the end of a disk that is made a little larger each time."""
+    for size in sizes:
+        _mount(chain.path.parent, size, "remount")
+        _point(chain, f"with {size} bytes", rng)
     _mount(chain.path.parent, LARGE, "remount")
-    chain.check(victim, where)
     chain.finish()
+
+
+def _point(chain: Chain, where: str, rng: random.Random) -> None:
+    victim = chain.bench.start(chain.path, rng.choice((USUAL, EAGER)))
+    if victim.wait() == SOME_FAILED:
+        chain.tally.note("large enough")
+    else:
+        chain.tally.points += 1
+        chain.blame(where, _manners(victim) + victim.left_over())
+        chain.tally.note("not readable before there was room", not _is_readable(chain.path))
+    chain.check(victim, where, _copied(chain))
+
+
+def _is_readable(path: Path) -> bool:
+    """Whether it can be searched on the full disk: SQLite needs 32 kB beside the file, which it may have from before."""
+    try:
+        with Collection(path, create=False) as collection:
+            checks.search(collection)
+    except GlimpseError:
+        return False
+    return True
+
+
+def _copied(chain: Chain) -> Path:
+    """What is on the disk, where there is room to look at it."""
+    folder = chain.bench.fresh()
+    for file in chain.path.parent.iterdir():
+        if not file.name.endswith("-shm"):
+            shutil.copy(file, folder)
+    return folder / chain.path.name
 
 
 def _manners(victim: Victim) -> list[str]:
@@ -62,7 +91,7 @@ def _manners(victim: Victim) -> list[str]:
 
 
 @contextmanager
-def _disk(folder: Path, size: int) -> Iterator[Path]:
+def mounted(folder: Path, size: int) -> Iterator[Path]:
     _mount(folder, size)
     try:
         yield folder

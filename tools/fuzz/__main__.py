@@ -35,6 +35,7 @@ from glimpse.workers.pool import Ending, Pool, Task  # noqa: E402
 
 SLOW = 5.0  # seconds
 FOOTAGE = 0.2  # of "all"; a film takes ten times as long as a picture
+PROGRESS = 10_000  # runs between two signs of life
 STARTS = 3  # deaths without a single run
 
 
@@ -139,6 +140,8 @@ def run_child(found: Found, target: str, runs: int, seed: int, until: float, eng
         listener.start()
         for line in _lines(pipe, process):
             found.note(json.loads(line), _input(memory))
+            if found.runs % PROGRESS == 0:
+                print(f"{found.runs} …", file=sys.stderr, flush=True)
         if code := process.wait():
             found.die(_cause(code), _input(memory))
             listener.join(1)
@@ -170,10 +173,16 @@ def _cause(code: int) -> str:
 
 
 def show(found: Found) -> None:
-    print(f"{found.runs} runs in {found.seconds:.0f} s; the slowest took {found.slowest:.2f} s; {found.slow} over {SLOW:g} s")
+    print(
+        f"{found.runs} runs in {found.seconds:.0f} s; the slowest took {found.slowest:.2f} s; {found.slow} over {SLOW:g} s"
+    )
     for code, count in found.codes.most_common():
         print(f"  {count:7}  {code or 'pixels'}")
-    for title, counted in (("died", found.deaths), ("caught by the last net", found.caught), ("ESCAPED", found.escaped)):
+    for title, counted in (
+        ("died", found.deaths),
+        ("caught by the last net", found.caught),
+        ("ESCAPED", found.escaped),
+    ):
         for what, count in counted.most_common():
             print(f"  {count:7}  {title}: {what}")
 

@@ -23,7 +23,30 @@ MAGIC = (
 )  # fmt: skip
 """What files and their parts begin with: the dictionary."""
 
-ODD = (0, 1, 2, 3, 7, 8, 15, 16, 17, 127, 128, 255, 256, 4096, 13_377, 32_767, 32_768, 65_535, 2**24, 2**31 - 1, 2**31, 2**32 - 1)
+ODD = (
+    0,
+    1,
+    2,
+    3,
+    7,
+    8,
+    15,
+    16,
+    17,
+    127,
+    128,
+    255,
+    256,
+    4096,
+    13_377,
+    32_767,
+    32_768,
+    65_535,
+    2**24,
+    2**31 - 1,
+    2**31,
+    2**32 - 1,
+)
 """Numbers at which decoders stumble."""
 
 
@@ -44,24 +67,27 @@ def in_parts(data: bytes, random: Random, others: Sequence[bytes], mutate: Mutat
 
 
 def _changed(parts: Parts, random: Random, others: Sequence[bytes], mutate: Mutate | None) -> Parts:
+    """One change to a list of parts, or to one within a part."""
     place = random.randrange(len(parts))
     part = parts[place]
     if part.kind in INNER and random.random() < 0.9 and (inner := split_boxes(part.body)):
-        body = join_boxes(_changed(inner, random, others, mutate))
-        return [*parts[:place], Part(part.kind, body, part.rest), *parts[place + 1 :]]
-    way = random.randrange(8)
-    if way == 0:
-        return parts[:place] + parts[place + 1 :]
-    if way == 1:
-        return parts[: place + 1] * random.choice((1, 1, 1, 50)) + parts[place:]
-    if way == 2:
-        return random.sample(parts, len(parts))
-    if way == 3:
-        return [*parts[:place], *split(random.choice(others))[:8], *parts[place:]]
+        part = Part(part.kind, join_boxes(_changed(inner, random, others, mutate)), part.rest)
+        return [*parts[:place], part, *parts[place + 1 :]]
+    moves: list[Callable[[], Parts]] = [
+        lambda: parts[:place] + parts[place + 1 :],
+        lambda: parts[: place + 1] * random.choice((1, 1, 1, 50)) + parts[place:],
+        lambda: random.sample(parts, len(parts)),
+        lambda: [*parts[:place], *split(random.choice(others))[:8], *parts[place:]],
+    ]
     change = mutate or (lambda body: random.choice(BYTES)(body, random, others))
+    within = [lambda: [*parts[:place], _within(part, random, change), *parts[place + 1 :]]] * len(moves)
+    return random.choice([*moves, *within])()
+
+
+def _within(part: Part, random: Random, change: Mutate) -> Part:
     if part.rest and random.random() < 0.5:
-        return [*parts[:place], Part(part.kind, part.body, change(part.rest)), *parts[place + 1 :]]
-    return [*parts[:place], Part(part.kind, change(part.body), part.rest), *parts[place + 1 :]]
+        return Part(part.kind, part.body, change(part.rest))
+    return Part(part.kind, change(part.body), part.rest)
 
 
 # Changes anywhere -----------------------------------------------------------------------------------------------------

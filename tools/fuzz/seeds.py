@@ -22,7 +22,9 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     "PNG": [{"compress_level": 0}, {"save_all": True}],
     "WEBP": [{"lossless": True}, {"save_all": True}, {"quality": 10}],
     "GIF": [{"save_all": True}, {"interlace": 0}],
-    "TIFF": [{"compression": name} for name in ("tiff_lzw", "jpeg", "group4", "tiff_deflate", "packbits", "zstd", "webp")],
+    "TIFF": [
+        {"compression": name} for name in ("tiff_lzw", "jpeg", "group4", "tiff_deflate", "packbits", "zstd", "webp")
+    ],
     "BMP": [{"compression": "bmp_rle"}],
     "TGA": [{"compression": "tga_rle"}],
     "SGI": [{"bpc": 2}],
@@ -50,7 +52,9 @@ def _of_format(name: str) -> Iterator[bytes]:
     for options in VARIANTS.get(name, []):
         for mode in ("RGB", "L", "1"):
             with contextlib.suppress(OSError, KeyError, ValueError, TypeError):
-                more = {"append_images": [picture(mode, seed=2), picture(mode, seed=3)]} if "save_all" in options else {}
+                more = (
+                    {"append_images": [picture(mode, seed=2), picture(mode, seed=3)]} if "save_all" in options else {}
+                )
                 yield saved(picture(mode), name, **options, **more)
     if name in {"JPEG", "PNG", "WEBP", "TIFF", "AVIF"}:
         profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

@@ -64,7 +64,7 @@ class Here(Worker):
         escaped = ""
         try:
             self._do(task)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  (that is the question)
             escaped = described(error)
         code = self.ending.get("code", "")
         escaped = escaped or _wrong(self.ending)

@@ -22,7 +22,7 @@ FORMATS = (
 MAX_PIXELS = 178_956_970
 """The ceiling: where Pillow calls a picture a decompression bomb (half a gigabyte of RGB)."""
 
-_TRUNCATED = ("truncated", "unexpected end", "eof", "not enough", "broken data stream", "premature")
+_TRUNCATED = ("truncated", "unexpected end", "eof", "not enough", "premature")
 
 
 def decode(data: bytes) -> Image.Image:
@@ -84,7 +84,7 @@ def loaded(picture: Image.Image) -> Image.Image:
 def _code(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return "memory"
-    if isinstance(error, Image.DecompressionBombError):
+    if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):  # workers make the latter an error
         return "bomb"
     text = str(error).lower()
     return "truncated" if isinstance(error, EOFError) or any(word in text for word in _TRUNCATED) else "corrupt"

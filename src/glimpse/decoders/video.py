@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 
 from PIL import Image
 
-from glimpse.decoders.footage import listing, looks, moments
+from glimpse.decoders.footage import looks, moments, packets
 from glimpse.decoders.footage.containers import HEAD, recognises
 from glimpse.decoders.footage.failures import bad
 from glimpse.decoders.footage.sampling import Index, Strategy, plan
@@ -92,10 +92,10 @@ class Film:
         """By the packets, as the container lists them; else as they come, where the plan depends on it."""
         if sampling.mode == "keyframes":
             return "keyframes"
-        index = listing.listed(self._track)
-        seekable = listing.is_seekable(self._track, index)
+        index = packets.listed(self._track)
+        seekable = packets.is_seekable(self._track, index)
         if not seekable and sampling.mode == "shots":
-            index = listing.surveyed(self._track, alive)
+            index = packets.surveyed(self._track, alive)
         return plan(sampling, index, self._track.size, seekable=seekable)
 
     def _sampled(self, sampling: Sampling, strategy: Strategy, alive: Alive) -> Iterator[tuple[float, Image.Image]]:

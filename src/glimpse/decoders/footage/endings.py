@@ -4,33 +4,33 @@ FFmpeg reads a film that was cut as one that is merely short; who copied half of
 """
 
 from glimpse.decoders.footage.containers import ASF, EBML, MOV, is_mpegts
-from glimpse.decoders.footage.source import Source
+from glimpse.decoders.footage.reader import Reader
 
 _BOXES = (*MOV, b"ftyp", b"moof", b"mfra", b"sidx", b"uuid", b"meta", b"pdin", b"emsg")
 _SEGMENT = b"\x18S\x80g"  # Matroska's second element, which holds the film
 _ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
 
 
-def ends_early(source: Source, head: bytes) -> bool:
+def ends_early(reader: Reader, head: bytes) -> bool:
     """Whether the container itself says that there should be more; MPEG-PS and MXF do not say."""
     if head.startswith(b"OggS"):
-        return _ogg_ends_early(source.peek(max(source.size - 0x10000, 0), 0x10000))
+        return _ogg_ends_early(reader.peek(max(reader.size - 0x10000, 0), 0x10000))
     if head.startswith(b"FLV"):
-        return _flv_ends_early(source)
+        return _flv_ends_early(reader)
     if is_mpegts(head):
-        return source.size % (188 if head[0] == 0x47 and head[188] == 0x47 else 192) != 0  # noqa: PLR2004  (sync byte)
-    return _parts_end_early(source)
+        return reader.size % (188 if head[0] == 0x47 and head[188] == 0x47 else 192) != 0  # noqa: PLR2004  (sync byte)
+    return _parts_end_early(reader)
 
 
-def _parts_end_early(source: Source) -> bool:
+def _parts_end_early(reader: Reader) -> bool:
     """Go from part to part: MP4's boxes, AVI's lists, Matroska's elements, ASF's objects."""
     position = 0
-    while position < source.size:
-        length = _length(source.peek(position, 32))
+    while position < reader.size:
+        length = _length(reader.peek(position, 32))
         if not length:
             return False
         position += length
-    return position > source.size
+    return position > reader.size
 
 
 def _length(head: bytes) -> int:
@@ -66,8 +66,8 @@ def _ogg_ends_early(tail: bytes) -> bool:
     return not lengths or not page[5] & 4 or 27 + len(lengths) + sum(lengths) > len(page)
 
 
-def _flv_ends_early(source: Source) -> bool:
+def _flv_ends_early(reader: Reader) -> bool:
     """Behind every tag stands its length."""
-    length = int.from_bytes(source.peek(source.size - 4, 4))
-    tag = source.peek(max(source.size - 4 - length, 0), 4)
+    length = int.from_bytes(reader.peek(reader.size - 4, 4))
+    tag = reader.peek(max(reader.size - 4 - length, 0), 4)
     return len(tag) < 4 or tag[0] not in {8, 9, 18} or int.from_bytes(tag[1:]) + 11 != length  # noqa: PLR2004  (a tag's head)

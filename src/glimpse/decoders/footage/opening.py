@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from glimpse.decoders.footage.containers import CONTAINERS
 from glimpse.decoders.footage.failures import bad, code_of
-from glimpse.decoders.footage.source import Source
+from glimpse.decoders.footage.reader import Reader
 from glimpse.decoders.image import MAX_PIXELS
 from glimpse.errors import BadItem
 
@@ -20,17 +20,17 @@ OPTIONS = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "none
 _THREADS = 2  # several workers run side by side, and each frame in flight takes memory
 
 
-def opened(source: Source, *, cut: bool) -> "tuple[InputContainer, VideoStream]":
+def opened(reader: Reader, *, cut: bool) -> "tuple[InputContainer, VideoStream]":
     """The container from its start, and its video stream, ready to be decoded.
 
     Args:
-        source: the file.
+        reader: the file.
         cut: whether it ends early; what cannot be opened is "truncated" then.
 
     Raises:
         BadItem: "unsupported-format", "truncated", "corrupt", "bomb", "memory" or "unreadable".
     """
-    container = _container(source, cut=cut)
+    container = _container(reader, cut=cut)
     try:
         stream = _choose(container)
         _prepare(container, stream)
@@ -40,16 +40,16 @@ def opened(source: Source, *, cut: bool) -> "tuple[InputContainer, VideoStream]"
     return container, stream
 
 
-def _container(source: Source, *, cut: bool) -> "InputContainer":
+def _container(reader: Reader, *, cut: bool) -> "InputContainer":
     import av  # noqa: PLC0415  (an extra; `recognises` works without it)
 
     av.logging.set_level(None)
-    source.seek(0)
+    reader.seek(0)
     try:
-        return av.open(source, "r", options=dict(OPTIONS), metadata_errors="replace")
+        return av.open(reader, "r", options=dict(OPTIONS), metadata_errors="replace")
     except Exception as error:
         code = "truncated" if cut and code_of(error) == "corrupt" else code_of(error)
-        raise source.failure() or bad(code) from error
+        raise reader.failure() or bad(code) from error
 
 
 def _choose(container: "InputContainer") -> "VideoStream":

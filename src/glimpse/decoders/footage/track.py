@@ -13,7 +13,7 @@ from glimpse.decoders.footage.containers import HEAD, recognises
 from glimpse.decoders.footage.endings import ends_early
 from glimpse.decoders.footage.failures import bad, code_of
 from glimpse.decoders.footage.opening import opened
-from glimpse.decoders.footage.source import Source
+from glimpse.decoders.footage.reader import Reader
 from glimpse.errors import BadItem
 
 if TYPE_CHECKING:
@@ -40,13 +40,13 @@ class Track:
     """
 
     def __init__(self, file: BinaryIO) -> None:
-        self._source = Source(file)
-        head = self._source.peek(0, HEAD)
-        if self._source.failed:
+        self._reader = Reader(file)
+        head = self._reader.peek(0, HEAD)
+        if self._reader.failed:
             raise bad("unreadable")
         if not recognises(head):
             raise bad("unsupported-format" if head else "empty")
-        self.cut = ends_early(self._source, head)
+        self.cut = ends_early(self._reader, head)
         self.hurt = False
         self._open()
 
@@ -55,7 +55,7 @@ class Track:
         self._container.close()
 
     def _open(self) -> None:
-        self._container, self.stream = opened(self._source, cut=self.cut)
+        self._container, self.stream = opened(self._reader, cut=self.cut)
         self.size = self.stream.codec_context.width * self.stream.codec_context.height
         self._fresh, self._half, self._end = True, False, -math.inf
 
@@ -158,7 +158,7 @@ class Track:
 
     def broken(self) -> BadItem | None:
         """What is to be said of the film at its end."""
-        if self._source.failed:
+        if self._reader.failed:
             return bad("unreadable")
         if self.cut or self._half or self._short():
             return bad("truncated")
@@ -172,7 +172,7 @@ class Track:
 
     def _note(self, error: Exception, *, settled: bool = True) -> None:
         """Damage is remembered; what is not the film's fault is raised."""
-        failure = self._source.failure()
+        failure = self._reader.failure()
         if failure or code_of(error) == "memory":
             raise failure or bad("memory") from error
         self.hurt |= settled

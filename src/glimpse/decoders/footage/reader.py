@@ -6,7 +6,7 @@ from glimpse.decoders.footage.failures import bad
 from glimpse.errors import BadItem
 
 
-class Source:
+class Reader:
     """A file that, where it cannot be read, ends, and remembers why, for FFmpeg would hide it.
 
     Attributes:
