@@ -10,6 +10,7 @@ import struct
 import time
 import zlib
 from collections.abc import Callable
+from functools import cache
 from types import SimpleNamespace
 
 import numpy as np
@@ -23,8 +24,9 @@ from glimpse import pixels
 from glimpse.decoders.video import Film
 from glimpse.sources import folder
 from glimpse.values import FAILURE_CODES, Item, PixelRules, Sampling
-from glimpse.workers.child import Recipe
-from glimpse.workers.pool import Ending, Frame, Pool, Task
+from glimpse.workers.events import Ending, Frame, Task
+from glimpse.workers.pool import Pool
+from glimpse.workers.recipe import Recipe
 
 pytest.importorskip("av", reason="footage needs PyAV: pip install 'glimpse-search[video]'")
 
@@ -505,9 +507,7 @@ PLAIN_OF: dict[str, dict[str, set[str]]] = {
         **each("unsupported-format", "17 bits", "colour type 5", "no IHDR", "zero size", "zero width"),
         **each("corrupt", "no IDAT", "IDAT of noise", "zTXt that inflates", "iTXt that inflates"),
         **each("truncated", "larger than its data", "IDAT too short"),
-        **dict.fromkeys(
-            ("IDAT that inflates", "no IEND", "unknown chunks", "ten thousand texts", "EXIF of noise"), {FINE}
-        ),
+        **each(FINE, "IDAT that inflates", "no IEND", "unknown chunks", "ten thousand texts", "EXIF of noise"),
     },
     JPEG: {
         **each("bomb", "huge size"),
@@ -526,12 +526,8 @@ PLAIN_OF: dict[str, dict[str, set[str]]] = {
     },
     MP4: {
         "huge coded size, which nothing corrects": {"bomb", "corrupt"},  # FFmpeg forgets what is beyond its own ceiling
-        **dict.fromkeys(
-            ("unknown codec", "empty moov", "no trak", "no stsd", "brand of a HEIC"), {"unsupported-format"}
-        ),
-        **dict.fromkeys(
-            ("mdat of zeros", "mdat of noise", "no moov", "no stsz", "no stco", "places outside"), {"corrupt"}
-        ),
+        **each("unsupported-format", "unknown codec", "empty moov", "no trak", "no stsd", "brand of a HEIC"),
+        **each("corrupt", "mdat of zeros", "mdat of noise", "no moov", "no stsz", "no stco", "places outside"),
         **each("truncated", "huge box", "huge 64-bit box", "last byte missing"),
         **each(FINE, "moov twice", "mdat twice", "a thousand tracks", "a file elsewhere", "huge duration"),
         "four thousand million times": {"memory"},
@@ -542,6 +538,7 @@ DEATHS: dict[str, str] = {}
 """Of which damage a worker may die, and why that is so; none is known today."""
 
 
+@cache
 def good() -> dict[str, bytes]:
     return {
         PNG: seeds.saved(noise(0), "PNG"),
@@ -551,6 +548,7 @@ def good() -> dict[str, bytes]:
     }
 
 
+@cache
 def damaged() -> dict[str, bytes]:
     """Every damaged file, by its name: "kind.format"."""
     kinds = [(form, data, *kind) for form, data in good().items() for kind in (EVERYWHERE | OWN[form]).items()]

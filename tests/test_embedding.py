@@ -5,7 +5,7 @@ from conftest import noise
 from glimpse import embedding
 from glimpse.embedding import LARGEST_BATCH, SMALLEST_BATCH, Profile, embedded, next_size
 from glimpse.values import Item
-from glimpse.workers.pool import Ending, Frame
+from glimpse.workers.events import Ending, Frame
 
 
 def events(tiny, n, *, ticks=False):

@@ -35,7 +35,7 @@ def test_the_stored_rows_are_those_of_the_encoder(photos, album, tiny):
 
 def test_a_second_run_reads_nothing(photos, album, monkeypatch):
     photos.index(album)
-    monkeypatch.setattr("glimpse.workers.pool._spawn", lambda *_: pytest.fail("something was read"))
+    monkeypatch.setattr("glimpse.workers.process._spawn", lambda *_: pytest.fail("something was read"))
     report = photos.index(album)
     assert (report.indexed, report.unchanged, len(report.failures), report.total) == (0, 4, 1, 5)
 
@@ -46,7 +46,7 @@ def test_a_touched_file_is_hashed_and_not_embedded(photos, album, monkeypatch):
     monkeypatch.setattr(photos.encoder, "embed", lambda _: pytest.fail("embedded"), raising=False)
     report = photos.index(album)
     assert (report.indexed, report.unchanged, report.moved) == (0, 4, 0)
-    monkeypatch.setattr("glimpse.workers.pool._spawn", lambda *_: pytest.fail("something was read"))
+    monkeypatch.setattr("glimpse.workers.process._spawn", lambda *_: pytest.fail("something was read"))
     assert photos.index(album).unchanged == 4  # the new time is known now
 
 
@@ -234,17 +234,20 @@ def test_a_large_file_that_is_no_picture_is_not_read_whole(photos, album):
     assert report.seconds < 60
 
 
-def test_progress_and_stop(photos, tmp_path):
+def test_progress_and_stop(photos, tmp_path, monkeypatch):
+    monkeypatch.setattr("glimpse.pipeline.COMMIT_AT", 16)
+    monkeypatch.setattr("glimpse.pipeline.TELL_EVERY", 0.0)
     folder = tmp_path / "many"
     folder.mkdir()
     for seed in range(150):
         noise(seed, (8, 8)).save(folder / f"{seed:03}.png")
     seen = []
-    report = photos.index(folder, progress=seen.append, stop=lambda: len(seen) == 2)
+    report = photos.index(folder, progress=seen.append, stop=lambda: seen[-1:] and seen[-1].indexed)
     assert report.interrupted
     assert (seen[0].done, seen[0].total) == (0, 150)
     assert 0 < report.indexed == len(photos) < 150
-    assert "images/s" in str(seen[1])
+    assert seen[-1].done == report.indexed
+    assert "images/s" in str(seen[-1])
     rest = photos.index(folder)
     assert (rest.indexed, rest.unchanged) == (150 - report.indexed, report.indexed)
 

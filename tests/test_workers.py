@@ -16,10 +16,11 @@ from glimpse import pixels, sources
 from glimpse.errors import WorkerError
 from glimpse.sources import folder
 from glimpse.values import FAILURE_CODES, Failure, Item, PixelRules, Selection
-from glimpse.workers import pool as pool_module
-from glimpse.workers.child import Recipe
+from glimpse.workers import process
+from glimpse.workers.events import Ending, Frame, Task
 from glimpse.workers.limits import GIGABYTE, Limits
-from glimpse.workers.pool import Ending, Frame, Pool, Task
+from glimpse.workers.pool import Pool
+from glimpse.workers.recipe import Recipe
 from glimpse.workers.window import Window
 
 RULES = PixelRules(32, 32)
@@ -127,7 +128,7 @@ def test_one_worker_that_is_stuck_does_not_hold_up_the_others(faulty):
     with Pool(Recipe(32, RULES, limits=Limits(wall=2)), workers=2) as workers:
         events = (event for event in workers.run(tasks(faulty)) if isinstance(event, Frame))
         good = [time.monotonic() - began for _ in events]
-    behind = pool_module.AHEAD  # those that the stuck worker had been given wait for its end
+    behind = process.AHEAD  # those that the stuck worker had been given wait for its end
     assert len(good) == 12
     assert sorted(good)[12 - behind - 1] < 2
 
@@ -145,7 +146,7 @@ def test_items_are_taken_only_as_fast_as_they_are_decoded(tmp_path):
     with Pool(Recipe(32, RULES), workers=2) as workers:
         for event in workers.run(endless()):
             ended += isinstance(event, Ending)
-            assert len(taken) - ended <= 2 * (pool_module.AHEAD + 1) + 4
+            assert len(taken) - ended <= 2 * (process.AHEAD + 1) + 4
             if ended == 100:
                 break
 
@@ -155,7 +156,7 @@ def test_a_pool_that_is_closed_leaves_no_process(album):
         list(workers.run(tasks(album)))
         processes = [worker.process for worker in workers._workers]
         assert processes
-    assert all(process.poll() is not None for process in processes)
+    assert all(one.poll() is not None for one in processes)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere they end when they next say something")

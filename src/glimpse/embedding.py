@@ -16,7 +16,7 @@ import numpy as np
 
 from glimpse.encoder import Encoder
 from glimpse.values import STAGES, Rows
-from glimpse.workers.pool import Ending, Event, Frame
+from glimpse.workers.events import Ending, Event, Frame
 
 FIRST_BATCH, LARGEST_BATCH, SMALLEST_BATCH = 16, 32, 4  # pictures that are embedded together
 QUICK, SLOW = 0.5, 2.0  # seconds that a batch may take before the next is larger or smaller: Ctrl-C waits for one

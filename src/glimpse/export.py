@@ -21,8 +21,9 @@ from glimpse.errors import MissingExtra, UsageError
 from glimpse.listing import Listing
 from glimpse.pipeline import listed
 from glimpse.values import Failure, Progress, Rows, Selection, frame_key
-from glimpse.workers.child import Recipe
-from glimpse.workers.pool import Pool, Task
+from glimpse.workers.events import Task
+from glimpse.workers.pool import Pool
+from glimpse.workers.recipe import Recipe
 
 EMBEDDINGS = (".npy", ".parquet")
 FAILURES = (".csv", ".json")

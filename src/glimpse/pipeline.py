@@ -27,9 +27,10 @@ from glimpse.encoder import Encoder
 from glimpse.errors import BadItem, UsageError
 from glimpse.listing import Listing
 from glimpse.values import Embedding, Failure, Item, Origin, Progress, Report, Rows, Sampling, Selection
-from glimpse.workers.child import Recipe
+from glimpse.workers.events import Ending, Event, Frame, Task
 from glimpse.workers.limits import Limits
-from glimpse.workers.pool import Ending, Event, Frame, Pool, Task
+from glimpse.workers.pool import Pool
+from glimpse.workers.recipe import Recipe
 
 COMMIT_EVERY = 1.0  # seconds
 COMMIT_AT = 256  # rows: the most that a run which is killed has embedded in vain

@@ -29,7 +29,12 @@ def test_a_film_cut_at_every_tenth(kind, codec, muxing, tmp_path):
     counts = []
     for tenth in range(1, 10):
         for mode in ("every", "keyframes", "shots") if tenth == 7 else ("every",):
-            found, code = salvaged(whole[: len(whole) * tenth // 10], mode)
+            part = whole[: len(whole) * tenth // 10]
+            found, code = salvaged(part, mode)
+            if code == "unsupported-format":  # cut inside the list at the end, before it names a track
+                assert kind in {"mp4", "mov"}
+                assert b"moov" in part
+                continue
             if kind not in {"mpegts", "mpeg"} or not found:  # a stream without a beginning and an end
                 assert code in {"truncated", "corrupt", "empty"}
             assert kind != "mp4" or code in {"truncated", "corrupt"}

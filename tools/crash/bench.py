@@ -15,7 +15,7 @@ from pathlib import Path
 
 from crash import corpus
 from crash.state import State, read
-from crash.witness import Testimony
+from crash.witness import Statement
 
 GRACE = 2.0  # seconds after which no process of a run that was killed may be there any more
 PATIENCE = 120.0  # seconds that a run may take
@@ -104,10 +104,10 @@ class Victim:
     folder: Path
 
     @property
-    def said(self) -> Testimony:
+    def said(self) -> Statement:
         """What its log says so far."""
         log = self.folder / "log"
-        return Testimony.of(log.read_text() if log.exists() else "")
+        return Statement.of(log.read_text() if log.exists() else "")
 
     @property
     def out(self) -> str:

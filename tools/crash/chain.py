@@ -9,7 +9,7 @@ from crash import checks
 from crash.bench import Bench, Victim
 from crash.state import State
 from crash.tally import Tally
-from crash.witness import Testimony, together
+from crash.witness import Statement, together
 from glimpse.collection import Collection
 from glimpse.errors import GlimpseError
 
@@ -30,7 +30,7 @@ class Chain:
     path: Path
     name: str
     stored: int = 0
-    said: list[Testimony] = field(default_factory=list)
+    said: list[Statement] = field(default_factory=list)
 
     def check(self, victim: Victim, where: str, copy: Path | None = None) -> State | None:
         """Look at what a run left, or at a copy of that."""

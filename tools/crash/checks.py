@@ -6,7 +6,7 @@ import numpy as np
 
 from crash.bench import SOME_FAILED, Victim
 from crash.state import State, read
-from crash.witness import Testimony
+from crash.witness import Statement
 from glimpse import pipeline
 from glimpse.collection import Collection
 from glimpse.embedding import LARGEST_BATCH, QUEUE
@@ -18,7 +18,7 @@ BOUND = pipeline.COMMIT_AT + (QUEUE + 1) * LARGEST_BATCH
 Found = tuple[State | None, list[str]]
 
 
-def survived(path: Path, reference: State, said: Testimony) -> Found:
+def survived(path: Path, reference: State, said: Statement) -> Found:
     """Open what is left of a collection; its state, and how it breaks the promises that were made."""
     try:
         _use(path)
@@ -41,7 +41,7 @@ def search(collection: Collection) -> int:
     return len(collection.search(np.ones(made_by.dim), k=5)) if made_by else 0
 
 
-def _lost(state: State, said: Testimony) -> list[str]:
+def _lost(state: State, said: Statement) -> list[str]:
     """What was acknowledged and is not there."""
     lost = {
         "frame": said.stored - state.vectors.keys(),

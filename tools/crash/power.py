@@ -11,7 +11,7 @@ from crash import checks, disk, trace
 from crash.bench import EAGER, USUAL, Bench, Manner
 from crash.disk import FATES, Event, Said
 from crash.tally import Tally
-from crash.witness import Testimony
+from crash.witness import Statement
 
 FINISH_EVERY = 10  # points
 
@@ -73,7 +73,7 @@ def _begin(bench: Bench, path: Path) -> int:
     copy = bench.fresh()
     for file in path.parent.iterdir():  # looking at it would fold the log into the file
         shutil.copy(file, copy)
-    state, _ = checks.survived(copy / path.name, bench.reference, Testimony())
+    state, _ = checks.survived(copy / path.name, bench.reference, Statement())
     return len(state.vectors) if state else 0
 
 
@@ -91,7 +91,7 @@ def point(bench: Bench, tally: Tally, recording: Recording, rng: random.Random, 
     chain = bench.fresh() / "photos.db"
     for name, content in disk.surviving([*recording.start, *history], fate, rng).items():
         (chain.parent / name).write_bytes(content)
-    said = Testimony.of("".join(event.text for event in history if isinstance(event, Said)))
+    said = Statement.of("".join(event.text for event in history if isinstance(event, Said)))
     state, violations = checks.survived(chain, bench.reference, said)
     before = len(state.vectors) if state else 0
     waste = said.embedded - (before - recording.stored)

@@ -7,7 +7,7 @@ from typing import Self
 
 
 @dataclass(frozen=True, slots=True)
-class Testimony:
+class Statement:
     """What one run, or several after each other, said.
 
     Attributes:
@@ -45,10 +45,10 @@ class Testimony:
         return frozenset(key for commit in self.commits for key in commit)
 
 
-def together(testimonies: Iterable[Testimony]) -> Testimony:
+def together(statements: Iterable[Statement]) -> Statement:
     """What several runs said, one after the other."""
-    every = list(testimonies)
-    return Testimony(
+    every = list(statements)
+    return Statement(
         words=frozenset().union(*(one.words for one in every)),
         embedded=sum(one.embedded for one in every),
         commits=tuple(commit for one in every for commit in one.commits),

@@ -29,9 +29,10 @@ if not __package__:
 from fuzz.child import LARGEST, Plan, has_atheris  # noqa: E402  (the line above)
 from glimpse.sources import folder  # noqa: E402
 from glimpse.values import FAILURE_CODES, Item, PixelRules  # noqa: E402
-from glimpse.workers.child import Recipe  # noqa: E402
+from glimpse.workers.events import Ending, Task  # noqa: E402
 from glimpse.workers.limits import Limits  # noqa: E402
-from glimpse.workers.pool import Ending, Pool, Task  # noqa: E402
+from glimpse.workers.pool import Pool  # noqa: E402
+from glimpse.workers.recipe import Recipe  # noqa: E402
 
 SLOW = 5.0  # seconds
 FOOTAGE = 0.2  # of "all"; a film takes ten times as long as a picture

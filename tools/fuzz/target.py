@@ -17,7 +17,8 @@ from PIL import Image
 from glimpse.decoders import image
 from glimpse.errors import BadItem
 from glimpse.values import FAILURE_CODES, PixelRules, Sampling
-from glimpse.workers.child import Recipe, Worker
+from glimpse.workers.child import Worker
+from glimpse.workers.recipe import Recipe
 
 RECIPES = (
     Recipe(32, PixelRules(32, 32)),

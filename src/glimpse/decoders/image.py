@@ -84,7 +84,9 @@ def loaded(picture: Image.Image) -> Image.Image:
 def _code(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return "memory"
-    if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):  # workers make the latter an error
+    if isinstance(
+        error, (Image.DecompressionBombError, Image.DecompressionBombWarning)
+    ):  # workers make the latter an error
         return "bomb"
     text = str(error).lower()
     return "truncated" if isinstance(error, EOFError) or any(word in text for word in _TRUNCATED) else "corrupt"

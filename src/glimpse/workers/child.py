@@ -4,8 +4,6 @@ Started as `python -m glimpse.workers.child FD_OF_A_SOCKET FD_OF_THE_MEMORY`. It
 time; it answers with the places of pixels in the shared memory, and with how the item ended. Knows no model and no collection.
 """
 
-import hashlib
-import io
 import json
 import mmap
 import os
@@ -15,12 +13,9 @@ import warnings
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from functools import cached_property
 from importlib.util import find_spec
 from multiprocessing.connection import Connection
-from stat import S_ISREG
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 from PIL import Image
 
@@ -28,55 +23,15 @@ from glimpse import pixels
 from glimpse.decoders import image
 from glimpse.decoders.footage import containers
 from glimpse.errors import BadItem
-from glimpse.values import FAILURE_CODES, PixelRules, Pixels, Sampling
-from glimpse.workers.limits import PIXELS_PER_SECOND, Limits, allow_cpu, confine
-from glimpse.workers.window import Window
+from glimpse.values import FAILURE_CODES, Pixels
+from glimpse.workers.content import Content
+from glimpse.workers.limits import PIXELS_PER_SECOND, allow_cpu, confine
+from glimpse.workers.recipe import Recipe
 
 LARGE = 1_000_000  # bytes; what is larger is looked at before it is read whole
-STEP = 1 << 20  # bytes hashed at a time
 SIGN_OF_LIFE = 1.0  # seconds between two
 
 Message = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """What workers make of pictures.
-
-    Attributes:
-        size: side of the squares of shared memory that a picture is put into.
-        rules: how pixels become the model's; None: thumbnails, which fit into the square and keep their shape.
-        parity: see `pixels.prepare`.
-        sampling: which frames of films are wanted.
-        min_side: pictures with a shorter side are "too-small".
-        slots: how many squares a worker has.
-    """
-
-    size: int
-    rules: PixelRules | None
-    parity: bool = False
-    sampling: Sampling = Sampling()  # noqa: RUF009  (frozen)
-    min_side: int = 1
-    slots: int = 8
-    limits: Limits = Limits()  # noqa: RUF009  (frozen)
-
-    def as_json(self) -> bytes:
-        """For the way to a worker."""
-        return json.dumps(asdict(self)).encode()
-
-    @classmethod
-    def from_json(cls, text: bytes) -> "Recipe":
-        """What a worker was told."""
-        values = json.loads(text)
-        kinds = {"rules": PixelRules, "sampling": Sampling, "limits": Limits}
-        return cls(
-            **{name: kinds[name](**value) if name in kinds and value else value for name, value in values.items()}
-        )
-
-    @property
-    def slot_bytes(self) -> int:
-        """Bytes of one square."""
-        return self.size * self.size * 3
 
 
 def main() -> None:
@@ -241,106 +196,12 @@ class Worker:
         return pixels.thumbnail(picture, self._recipe.size)
 
 
-class Content:
-    """The bytes of an item: opened, looked at, read, hashed; what the file said of itself when it was opened.
-
-    Attributes:
-        size, mtime_ns: of the opened file, which may have changed since it was listed.
-        seconds: spent reading and hashing.
-        digest: SHA-256 of all bytes, empty before they were read.
-    """
-
-    def __init__(self, task: Message) -> None:
-        self._task = task
-        self.size, self.mtime_ns, self.seconds, self.digest = task["size"], -1, 0.0, b""
-        self.file: BinaryIO
-
-    @contextmanager
-    def opened(self) -> Iterator[None]:
-        """Have `file` open for a while.
-
-        Raises:
-            BadItem: "vanished" or "unreadable".
-        """
-        with self._counted(), _explained():
-            self.file = self._open()
-        with self.file:
-            yield
-
-    def _open(self) -> BinaryIO:
-        task = self._task
-        if task["inline"]:
-            self.size = len(task["data"])
-            return io.BytesIO(task["data"])
-        if not S_ISREG(os.stat(task["path"]).st_mode):  # noqa: PTH116  (a pipe would be waited for)
-            raise BadItem("unreadable", FAILURE_CODES["unreadable"])
-        file = open(task["path"], "rb", buffering=0)  # noqa: PTH123, SIM115  (paths that are no text; `opened` closes it)
-        found = os.fstat(file.fileno())
-        if task["size"] < 0:
-            self.size, self.mtime_ns = found.st_size, found.st_mtime_ns
-            return cast("BinaryIO", file)
-        return cast("BinaryIO", Window(cast("BinaryIO", file), task["offset"], task["size"]))
-
-    @cached_property
-    def head(self) -> bytes:
-        """The first bytes."""
-        with self._counted(), _explained():
-            found = self.file.read(image.HEAD)
-            self.file.seek(0)
-        return found
-
-    def read(self) -> bytes:
-        """All bytes; the digest is known then.
-
-        Raises:
-            BadItem: "unreadable", "memory", or "truncated" where an archive ends before its member does.
-        """
-        with self._counted(), _explained():
-            data = self.file.read()
-            self.digest = hashlib.sha256(data).digest()
-        if len(data) < self.size:
-            raise BadItem("truncated", FAILURE_CODES["truncated"])
-        return data
-
-    def hash(self, alive: Any) -> None:
-        """Make the digest without keeping the bytes, and leave the file at the place where it is."""
-        made = hashlib.sha256()
-        with self._counted(), _explained():
-            place = self.file.tell()
-            self.file.seek(0)
-            while block := self.file.read(STEP):
-                made.update(block)
-                alive()
-            self.file.seek(place)
-        self.digest = made.digest()
-
-    @contextmanager
-    def _counted(self) -> Iterator[None]:
-        began = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds += time.perf_counter() - began
-
-
 @contextmanager
 def _to_somebody() -> Iterator[None]:
     try:
         yield
     except (EOFError, OSError) as error:
         raise _NobodyThere from error
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise BadItem("vanished", FAILURE_CODES["vanished"]) from error
-    except MemoryError as error:
-        raise BadItem("memory", FAILURE_CODES["memory"]) from error
-    except (OSError, ValueError) as error:
-        raise BadItem("unreadable", FAILURE_CODES["unreadable"]) from error
 
 
 if __name__ == "__main__":

@@ -6,90 +6,29 @@ read (a bucket's, a table's) are read by threads and handed over. Knows neither 
 """
 
 import json
-import mmap
 import os
-import signal
-import socket
-import subprocess
-import sys
-import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from multiprocessing.connection import Connection, wait
+from dataclasses import replace
+from multiprocessing.connection import wait
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
-
 from glimpse import sources
 from glimpse.errors import BadItem, WorkerError
-from glimpse.values import FAILURE_CODES, Failure, Item, Pixels, Region
-from glimpse.workers.child import Recipe
+from glimpse.values import FAILURE_CODES, Failure, Item
+from glimpse.workers.events import Ending, Event, Job, Task
+from glimpse.workers.process import Process
+from glimpse.workers.recipe import Recipe
 
-AHEAD = 4  # items a worker has beside the one it is at
 READERS = 8  # threads that read what workers cannot
 READ_AHEAD = 256_000_000  # bytes read by them and not taken yet, of items whose size is known
 UNKNOWN_SIZE = 8_000_000  # bytes, for the above
 TICK = 0.1  # seconds
 LARGEST_MESSAGE = 65_536  # bytes a worker may say at once
 STARTS = 3  # in a row that may fail
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """An item to decode: `known` is the digest stored for it, `time` the one frame of a film that is wanted."""
-
-    item: Item
-    known: bytes = b""
-    time: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """A picture, or a frame of a film: uint8 (height, width, 3), and the digest of the file that it is of."""
-
-    item: Item
-    digest: bytes
-    time: float | None
-    pixels: Pixels
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How an item ended, after its frames: `same` where the content is what was known, else with or without a failure.
-
-    The item has the size and time of what was read. `reading` and `decoding` are seconds.
-    """
-
-    item: Item
-    digest: bytes = b""
-    failure: Failure | None = None
-    same: bool = False
-    duration: float | None = None
-    reading: float = 0.0
-    decoding: float = 0.0
-
-
-Event = Frame | Ending | None
-"""None: nothing has happened for a while."""
-
-
-@dataclass(slots=True)
-class _Job:
-    """A task on its way: its number, and what is known of it so far."""
-
-    number: int
-    task: Task
-    region: Region | None = None
-    data: bytes = b""
-    alone: bool = False  # it is tried for the second time
-    reading: float = 0.0
-    duration: float | None = None
-    picture: Frame | None = None  # kept until it is known how the item ended
 
 
 class Pool:
@@ -104,10 +43,10 @@ class Pool:
         """
         self._recipe = recipe
         self._most = workers or os.cpu_count() or 1
-        self._workers: list[_Worker] = []
-        self._again: deque[_Job] = deque()
-        self._ready: deque[_Job] = deque()  # read by a thread, or taken back from a worker that died
-        self._reading: dict[Future[bytes | Failure], _Job] = {}
+        self._workers: list[Process] = []
+        self._again: deque[Job] = deque()
+        self._ready: deque[Job] = deque()  # read by a thread, or taken back from a worker that died
+        self._reading: dict[Future[bytes | Failure], Job] = {}
         self._readers = ThreadPoolExecutor(READERS, "glimpse-reader")
         self._lost_starts = 0
 
@@ -142,7 +81,7 @@ class Pool:
         Raises:
             WorkerError: no worker can be started here.
         """
-        jobs = (_Job(number, task) for number, task in enumerate(tasks))
+        jobs = (Job(number, task) for number, task in enumerate(tasks))
         while True:
             self._hand_out(jobs)
             if not self._is_busy():
@@ -154,13 +93,13 @@ class Pool:
 
     # Handing out ------------------------------------------------------------------------------------------------------
 
-    def _hand_out(self, jobs: Iterator[_Job]) -> None:
+    def _hand_out(self, jobs: Iterator[Job]) -> None:
         """Give workers all that they have room for."""
         self._fill(jobs)
         while self._give():
             self._fill(jobs)
 
-    def _fill(self, jobs: Iterator[_Job]) -> None:
+    def _fill(self, jobs: Iterator[Job]) -> None:
         """Have a few jobs ready; what workers cannot read by themselves goes to the readers first."""
         while len(self._ready) < self._most and self._may_read() and (job := next(jobs, None)):
             origin = job.task.item.origin
@@ -189,11 +128,11 @@ class Pool:
         worker.take(self._ready.popleft())
         return True
 
-    def _idlest(self, among: "list[_Worker]") -> "_Worker | None":
+    def _idlest(self, among: list[Process]) -> Process | None:
         """The worker with least to do that has room, a new one where all are busy and there may be more."""
         worker = min((one for one in among if one.has_room), key=lambda one: len(one.jobs), default=None)
         if (worker is None or worker.jobs) and len(self._workers) < self._most:
-            worker = _Worker(self._recipe)
+            worker = Process(self._recipe)
             self._workers.append(worker)
         return worker
 
@@ -227,7 +166,7 @@ class Pool:
                 job.data = found
                 self._ready.append(job)
 
-    def _hear(self, worker: "_Worker", wanted: Callable[[Item, bytes], bool]) -> Iterator[Event]:
+    def _hear(self, worker: Process, wanted: Callable[[Item, bytes], bool]) -> Iterator[Event]:
         """All that a worker has to say."""
         try:
             while worker.connection.poll():
@@ -236,7 +175,7 @@ class Pool:
             yield from self._bury(worker, "")
 
     def _understand(
-        self, worker: "_Worker", said: dict[str, Any], wanted: Callable[[Item, bytes], bool]
+        self, worker: Process, said: dict[str, Any], wanted: Callable[[Item, bytes], bool]
     ) -> Iterator[Event]:
         worker.heard()
         if "id" not in said:
@@ -262,7 +201,7 @@ class Pool:
         else:
             job.duration = None if said["duration"] is None else float(said["duration"])
 
-    def _bury(self, worker: "_Worker", code: str) -> Iterator[Event]:
+    def _bury(self, worker: Process, code: str) -> Iterator[Event]:
         """Replace a worker that died or overran; its item gets one more chance, those behind it are not to blame."""
         self._workers.remove(worker)
         code = code or worker.cause_of_death()
@@ -284,7 +223,7 @@ class Pool:
             self._again.append(job)
 
 
-def _read(job: _Job) -> bytes | Failure:
+def _read(job: Job) -> bytes | Failure:
     """Read what only the program can, in a thread."""
     began = time.perf_counter()
     name, *where = job.task.item.origin
@@ -297,7 +236,7 @@ def _read(job: _Job) -> bytes | Failure:
         job.reading = time.perf_counter() - began
 
 
-def _ending(job: _Job, said: dict[str, Any]) -> Ending:
+def _ending(job: Job, said: dict[str, Any]) -> Ending:
     item = job.task.item
     if said["mtime_ns"] >= 0:  # what was read may be newer than what was listed
         item = replace(item, size=int(said["size"]), mtime_ns=int(said["mtime_ns"]))
@@ -310,114 +249,4 @@ def _ending(job: _Job, said: dict[str, Any]) -> Ending:
         duration=job.duration,
         reading=job.reading + float(said["reading"]),
         decoding=float(said["decoding"]),
-    )
-
-
-@dataclass(slots=True)
-class _Worker:
-    """One process: what it works on, the memory it shares, and when it last gave a sign of life."""
-
-    recipe: Recipe
-    jobs: deque[_Job] = field(default_factory=deque)
-    was_ready: bool = False
-    process: "subprocess.Popen[bytes]" = field(init=False)
-    connection: Connection = field(init=False)
-    memory: mmap.mmap = field(init=False)
-    since: float = field(default_factory=time.monotonic)
-
-    def __post_init__(self) -> None:
-        """Start the process, tell it what to make."""
-        ours, theirs = socket.socketpair()
-        with theirs, tempfile.TemporaryFile() if not hasattr(os, "memfd_create") else _memory_file() as file:
-            file.truncate(self.recipe.slots * self.recipe.slot_bytes)
-            self.memory = mmap.mmap(file.fileno(), self.recipe.slots * self.recipe.slot_bytes)
-            handed = (theirs.fileno(), file.fileno())
-            self.process = _spawn(handed)
-        self.connection = Connection(ours.detach())
-        with suppress(OSError):  # it is dead already, which is noticed when it is listened to
-            self.connection.send_bytes(self.recipe.as_json())
-
-    @property
-    def is_alone(self) -> bool:
-        """Whether it is at an item that is tried alone."""
-        return bool(self.jobs) and self.jobs[0].alone
-
-    @property
-    def has_room(self) -> bool:
-        """Whether it can take another item."""
-        return len(self.jobs) <= AHEAD and not self.is_alone
-
-    def take(self, job: _Job) -> None:
-        """Give it an item."""
-        if not self.jobs:
-            self.since = time.monotonic()
-        self.jobs.append(job)
-        where: dict[str, Any] = {"path": "", "offset": 0, "size": -1}
-        if job.region:
-            where = {"path": job.region.path, "offset": job.region.offset, "size": job.region.size}
-        inline = job.region is None
-        self.tell(id=job.number, known=job.task.known.hex(), time=job.task.time, inline=inline, **where)
-        if inline:
-            with suppress(OSError):
-                self.connection.send_bytes(job.data)
-
-    def tell(self, **message: Any) -> None:
-        """Say something to it."""
-        with suppress(OSError):  # it is dead, which is noticed when it is listened to
-            self.connection.send_bytes(json.dumps(message).encode())
-
-    def heard(self) -> None:
-        """Note that it is alive."""
-        self.was_ready = True
-        self.since = time.monotonic()
-
-    def is_overdue(self, limit: float) -> bool:
-        """Whether it has been at something for too long without a word."""
-        return bool(self.jobs) and time.monotonic() - self.since > limit
-
-    def frame(self, job: _Job, said: dict[str, Any]) -> Frame:
-        """Copy a picture out of the shared memory, and give the square back."""
-        slot, (height, width) = int(said["slot"]), map(int, said["shape"])
-        size = height * width * 3
-        if not (0 <= slot < self.recipe.slots and 0 < size <= self.recipe.slot_bytes):
-            raise ValueError(slot)
-        values = np.frombuffer(self.memory, np.uint8, size, slot * self.recipe.slot_bytes)
-        pixels = values.reshape(height, width, 3).copy()
-        self.tell(free=slot)
-        moment = None if said["time"] is None else float(said["time"])
-        return Frame(job.task.item, bytes.fromhex(said["digest"]), moment, pixels)
-
-    def cause_of_death(self) -> str:
-        """Why it stopped talking, as one of FAILURE_CODES."""
-        with suppress(subprocess.TimeoutExpired):  # its socket is closed a little before it is dead
-            self.process.wait(1.0)
-        # SIGKILL is not ours at this point: the system takes the largest where memory is short.
-        return {-signal.SIGXCPU: "timeout", -signal.SIGKILL: "memory"}.get(self.process.returncode, "crashed")
-
-    def end(self) -> None:
-        """Make sure that it is gone; it has nothing to lose."""
-        self.connection.close()
-        self.process.kill()
-        self.process.wait()
-
-
-def _memory_file() -> Any:
-    """Memory that is nowhere in the file system, so that nothing is left whatever happens."""
-    return open(os.memfd_create("glimpse"), "r+b", buffering=0)  # noqa: PTH123  (a descriptor; the caller closes it)
-
-
-def _spawn(handed: tuple[int, int]) -> "subprocess.Popen[bytes]":
-    """Start a worker: a Python of its own, for the program may have threads that do not survive a fork."""
-    paths = os.pathsep.join(path for path in sys.path if path)
-    alone = dict.fromkeys(
-        ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1"
-    )  # their threads' stacks would count as memory
-    quiet = None if "GLIMPSE_TRACEBACK" in os.environ else subprocess.DEVNULL
-    return subprocess.Popen(  # noqa: S603  (this very Python, and numbers)
-        [sys.executable, "-P", "-m", "glimpse.workers.child", *map(str, handed)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=quiet,
-        pass_fds=handed,
-        env=os.environ | alone | {"PYTHONPATH": paths},
     )
