@@ -84,18 +84,18 @@ def test_origins_of_keys_that_begin_so(photos):
     rows = unit(np.ones((3, 32))).astype(np.float32)
     photos.add([picture(key) for key in ("/a/1.jpg", "/ab/1.jpg", "/a%/x_.jpg")], rows)
     photos.add([], rows[:0], failed=[(item("/a/2.jpg"), b"", Failure("/a/2.jpg", "corrupt", ""))])
-    assert list(photos.origins("/a/")) == [
+    assert list(photos.store.origins("/a/")) == [
         ("/a/1.jpg", ("folder", "/a/1.jpg"), False),
         ("/a/2.jpg", ("folder", "/a/2.jpg"), True),
     ]
-    assert [key for key, _, _ in photos.origins("/a%")] == ["/a%/x_.jpg"]
-    assert [key for key, _, _ in photos.origins()] == ["/a%/x_.jpg", "/a/1.jpg", "/a/2.jpg", "/ab/1.jpg"]
+    assert [key for key, _, _ in photos.store.origins("/a%")] == ["/a%/x_.jpg"]
+    assert [key for key, _, _ in photos.store.origins()] == ["/a%/x_.jpg", "/a/1.jpg", "/a/2.jpg", "/ab/1.jpg"]
 
 
 def test_more_keys_than_a_page(photos, monkeypatch):
-    monkeypatch.setattr("glimpse.collection._PAGE", 2)
+    monkeypatch.setattr("glimpse.store._PAGE", 2)
     filled(photos)
-    assert len(list(photos.origins("/p/"))) == 5
+    assert len(list(photos.store.origins("/p/"))) == 5
 
 
 def test_metadata_comes_back_with_hits(photos):
@@ -159,10 +159,10 @@ def test_more_like_a_frame_is_not_its_own_film(photos):
 
 def test_a_film_that_is_being_added_grows_and_one_that_changed_begins_anew(photos):
     film(photos, [0.1, 0.2], duration=None)
-    assert not photos.known("/f.mp4").whole
-    assert photos.times("/f.mp4") == {0.0, 10.0}
+    assert not photos.store.known("/f.mp4").whole
+    assert photos.store.times("/f.mp4") == {0.0, 10.0}
     film(photos, [0.1, 0.2, 0.3])
-    assert photos.known("/f.mp4").whole
+    assert photos.store.known("/f.mp4").whole
     assert len(photos) == 3
     film(photos, [0.5], digest=b"another")
     assert list(photos) == ["/f.mp4#t=0.000"]
@@ -174,7 +174,7 @@ def test_a_film_that_broke_keeps_its_frames_and_stands_in_the_ledger(photos):
     photos.add([], np.empty((0, 32), np.float32), failed=[(item("/f.mp4"), b"f", broken)])
     assert len(photos) == 2
     assert photos.failures() == [broken]
-    assert photos.known("/f.mp4").code == "truncated"
+    assert photos.store.known("/f.mp4").code == "truncated"
     photos.add([], np.empty((0, 32), np.float32), failed=[(item("/f.mp4"), b"changed", broken)])
     assert len(photos) == 0
 
@@ -209,10 +209,10 @@ def test_a_collection_of_the_first_format_is_brought_up_to_date(tmp_path, tiny):
     for _ in range(2):
         with Collection(tmp_path / "old.db", tiny) as photos:
             assert list(photos) == ["/p/0", "/p/1", "/p/2"]
-            assert photos.known("/p/1").digest == b"1"
+            assert photos.store.known("/p/1").digest == b"1"
             assert [failure.code for failure in photos.failures()] == ["corrupt"]
-            assert photos._one("PRAGMA integrity_check") == ("ok",)
-            assert [origin for _, origin, _ in photos.origins("/p/2")] == [("folder", "/p/2")]
+            assert photos.store.one("PRAGMA integrity_check") == ("ok",)
+            assert [origin for _, origin, _ in photos.store.origins("/p/2")] == [("folder", "/p/2")]
             assert photos.remove("/p/0") == 1  # and its vector with it
             assert len(photos) == 2
             photos.add([picture("/p/0", b"0")], row.astype(np.float32))
@@ -396,13 +396,13 @@ def test_a_place_that_cannot_be(tmp_path):
 
 def test_a_second_writer_waits_and_is_told(photos, monkeypatch):
     filled(photos)
-    photos._db.execute("BEGIN IMMEDIATE")
+    photos.store._db.execute("BEGIN IMMEDIATE")
     with Collection(photos.path, photos.encoder) as second:
         assert len(second.search(np.ones(32))) == 5  # readers go on
-        second._db.execute("PRAGMA busy_timeout = 50")
+        second.store._db.execute("PRAGMA busy_timeout = 50")
         with pytest.raises(StorageError, match="another process is writing"):
             filled(second)
-    photos._db.execute("ROLLBACK")
+    photos.store._db.execute("ROLLBACK")
 
 
 def small_disk(folder: Path, kilobytes: int):
@@ -425,7 +425,7 @@ def test_a_full_disk_rolls_back_and_the_file_stays_readable(tmp_path, tiny):
             assert len(photos) == 20
             assert len(photos.search(np.ones(32), k=50)) == 20
         with Collection(disk / "photos.db", tiny) as again:
-            assert again._one("PRAGMA integrity_check") == ("ok",)
+            assert again.store.one("PRAGMA integrity_check") == ("ok",)
             assert len(again) == 20
     finally:
         subprocess.run(["umount", str(disk)], check=True)
@@ -450,7 +450,7 @@ def test_a_read_only_place_can_be_searched_and_not_written(tmp_path, tiny):
 
 def test_an_interrupted_batch_leaves_nothing(photos, monkeypatch):
     filled(photos, 3)
-    monkeypatch.setattr(photos, "_fail", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(photos.store, "fail", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         photos.add(
             [picture("/new", b"")],

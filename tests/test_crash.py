@@ -6,6 +6,7 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -156,6 +157,32 @@ def test_the_bound_on_what_is_embedded_in_vain():
     assert checks.in_vain(0) == checks.in_vain(checks.BOUND) == []
     assert checks.in_vain(checks.BOUND + 1)
     assert checks.in_vain(-1)  # more was stored than embedded
+
+
+def ended(code, **others):
+    """A run that has ended so."""
+    return SimpleNamespace(wait=lambda: code, **{"said": Statement(), "out": "", "err": ""} | others)
+
+
+def test_a_run_to_the_end_that_ends_otherwise_is_named(indexed):
+    reference = read(indexed)
+    rows = len(reference.vectors)
+    assert checks.finished(ended(1, said=Statement(embedded=rows)), reference, reference, 0) == []
+    assert checks.finished(ended(1, said=Statement(embedded=rows)), reference, reference, 3) == [
+        f"{rows - 3} rows were missing, {rows} were embedded"
+    ]
+    assert checks.finished(ended(70, err="a defect"), None, reference, rows) == [
+        "it ended with 70: a defect",
+        "it ends in another digest than an undisturbed run",
+    ]
+
+
+def test_runs_that_do_not_stop_as_they_should_are_named():
+    assert stop.complaints(ended(130, out='{"interrupted": true}')) == []
+    assert len(stop.complaints(ended(-15, err="Traceback"))) == 3
+    assert len(stop.complaints(ended(130, out='{"interrupted": false}'))) == 1
+    assert full.complaints(ended(2, err="the disk is full: make room")) == []
+    assert len(full.complaints(ended(1, err="Traceback: the disk is full"))) == 2
 
 
 def test_a_tally_is_one_line():

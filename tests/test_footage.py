@@ -76,7 +76,7 @@ def test_a_film_that_was_begun_is_taken_up_where_it_was_left(photos, films, monk
     assert photos.index(films).failures == ()
     assert times(photos, "five.mp4") == [0.0, 2.0, 4.0, 6.0, 8.0]
     assert sum(rows) <= 6 - begun
-    assert photos.known(str(films / "five.mp4")).whole
+    assert photos.store.known(str(films / "five.mp4")).whole
 
 
 def test_a_film_that_changed_has_only_its_new_frames(photos, films):
@@ -140,7 +140,7 @@ def test_variable_frame_rates_keep_pyavs_times(photos):
     with av.open(str(place)) as container:
         real = {round(frame.time, 6) for frame in container.decode(video=0)}
     photos.index(place, sampling=Sampling("every", 0.5))
-    sampled = photos.times(str(place))
+    sampled = photos.store.times(str(place))
     assert len(sampled) > 5
     assert {round(time, 6) for time in sampled} <= real
 

@@ -84,4 +84,4 @@ def test_every_film_has_frames(run):
     films = sorted(path.name for path in folders[4].iterdir())
     assert len(films) == collection.counts()["films"] == 7
     for name in films:
-        assert collection.times(str(folders[4] / name))
+        assert collection.store.times(str(folders[4] / name))

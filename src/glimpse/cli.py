@@ -19,8 +19,9 @@ from glimpse.errors import BadItem, GlimpseError, UsageError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from glimpse.collection import Collection, Generation
+    from glimpse.collection import Collection
     from glimpse.encoder import Encoder
+    from glimpse.store import Generation
     from glimpse.values import Failure, Hit, Report, Sampling
 
 SHOWN_FAILURES = 20  # of a run; the ledger has them all

@@ -20,12 +20,13 @@ import numpy as np
 from PIL import Image
 
 from glimpse import sources
-from glimpse.collection import Collection, Entry
+from glimpse.collection import Collection
 from glimpse.database import writing
 from glimpse.embedding import Batch, Profile, embedded
 from glimpse.encoder import Encoder
 from glimpse.errors import BadItem, UsageError
 from glimpse.listing import Listing
+from glimpse.store import Entry
 from glimpse.values import Embedding, Failure, Item, Origin, Progress, Report, Rows, Sampling, Selection
 from glimpse.workers.events import Ending, Event, Frame, Task
 from glimpse.workers.limits import Limits
@@ -187,7 +188,7 @@ class _Run:
             self.failures += unlisted
             self.collection.add([], _NO_ROWS, failed=[(_unlisted(failure), b"", failure) for failure in unlisted])
         for item in self.listing:
-            entry = self.collection.known(item.key)
+            entry = self.collection.store.known(item.key)
             if entry is None:
                 yield Task(item)
             elif _has_changed(item, entry) or not entry.whole or self._is_sampled_otherwise(entry):
@@ -211,7 +212,7 @@ class _Run:
     def _resume(self, item: Item, entry: Entry) -> None:
         """Remember which frames of a film there are already: they need not be embedded again if its content is the same."""
         if entry.sampling and not self._is_sampled_otherwise(entry):
-            self.films[item.key] = _Film(entry.digest, self.collection.times(item.key))
+            self.films[item.key] = _Film(entry.digest, self.collection.store.times(item.key))
 
     def _keep(self, item: Item, entry: Entry) -> None:
         self.unchanged += 1
@@ -243,7 +244,7 @@ class _Run:
         """The name under which the same content is stored, if what it named is gone: it has moved from there."""
         if item.key in self.moves:
             return self.moves[item.key]
-        for key, origin in self.collection.with_digest(digest):
+        for key, origin in self.collection.store.with_digest(digest):
             if key not in self.left and key not in self.listing and _is_gone(origin):
                 self.left.add(key)
                 self.moves[item.key] = key
@@ -312,14 +313,16 @@ class _Run:
         gone = {key for place in places for key in self._missing(place) if not key.startswith(closed)}
         self.removed = self.collection.remove(gone) if gone else 0
         stale = [
-            key for key, origin, failed in self.collection.origins() if failed and self._is_stale(key, origin, places)
+            key
+            for key, origin, failed in self.collection.store.origins()
+            if failed and self._is_stale(key, origin, places)
         ]
         if stale:
             self.collection.remove(stale)
 
     def _missing(self, place: str) -> Iterator[str]:
         source = sources.of_place(place)
-        for key, origin, _ in self.collection.origins(source.prefix(place)):
+        for key, origin, _ in self.collection.store.origins(source.prefix(place)):
             if key not in self.listing and source.covers(place, key) and _is_gone(origin):
                 yield key
 

@@ -10,7 +10,7 @@ Knows no file and no model.
 
 import contextlib
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
 import numpy as np
@@ -44,7 +44,7 @@ def prepare(picture: Image.Image, rules: PixelRules, *, parity: bool = False) ->
     Raises:
         BadItem: the picture cannot be converted ("corrupt", "memory").
     """
-    try:
+    with _explained():
         if not parity:
             picture = fit(upright(picture), rules)
         elif rules.convert == "first":
@@ -52,10 +52,6 @@ def prepare(picture: Image.Image, rules: PixelRules, *, parity: bool = False) ->
         else:
             picture = fit(picture, rules).convert("RGB")
         return np.asarray(picture)
-    except MemoryError as error:
-        raise BadItem("memory", FAILURE_CODES["memory"]) from error
-    except (OSError, ValueError, TypeError, OverflowError, SyntaxError) as error:
-        raise BadItem("corrupt", FAILURE_CODES["corrupt"]) from error
 
 
 def thumbnail(picture: Image.Image, side: int) -> NDArray[np.uint8]:
@@ -64,13 +60,20 @@ def thumbnail(picture: Image.Image, side: int) -> NDArray[np.uint8]:
     Raises:
         BadItem: the picture cannot be converted ("corrupt", "memory").
     """
-    try:
+    with _explained():
         small = upright(picture)
         small.thumbnail((side, side), Image.Resampling.LANCZOS)
         return np.asarray(small)
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    """Name what goes wrong; of a damaged picture Pillow may raise anything, failed assertions too."""
+    try:
+        yield
     except MemoryError as error:
         raise BadItem("memory", FAILURE_CODES["memory"]) from error
-    except (OSError, ValueError, TypeError, OverflowError, SyntaxError) as error:
+    except Exception as error:
         raise BadItem("corrupt", FAILURE_CODES["corrupt"]) from error
 
 

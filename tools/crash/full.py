@@ -59,7 +59,7 @@ def _point(chain: Chain, where: str, rng: random.Random) -> None:
         chain.tally.note("large enough")
     else:
         chain.tally.points += 1
-        chain.blame(where, _manners(victim) + victim.left_over())
+        chain.blame(where, complaints(victim) + victim.left_over())
         chain.tally.note("not readable before there was room", not _is_readable(chain.path))
     chain.check(victim, where, _copied(chain))
 
@@ -83,7 +83,7 @@ def _copied(chain: Chain) -> Path:
     return folder / chain.path.name
 
 
-def _manners(victim: Victim) -> list[str]:
+def complaints(victim: Victim) -> list[str]:
     """How a run whose disk is full does not say so."""
     wrong = [] if victim.wait() == WRONG_USE else [f"it exits with {victim.wait()}"]
     is_plain = "disk is full" in victim.err and "Traceback" not in victim.err

@@ -43,11 +43,11 @@ def _point(chain: Chain, rng: random.Random, number: Signals) -> None:
             chain.tally.note("too late")  # it had done everything, and was about to say so
         else:
             chain.tally.points += 1
-            chain.blame(where, _manners(victim) + victim.left_over())
+            chain.blame(where, complaints(victim) + victim.left_over())
     chain.check(victim, where)
 
 
-def _manners(victim: Victim) -> list[str]:
+def complaints(victim: Victim) -> list[str]:
     """How a run that was asked to stop does not stop as it should."""
     wrong = [] if victim.wait() == INTERRUPTED else [f"it exits with {victim.wait()}: {victim.err}"]
     wrong += [f"it shows a traceback: {victim.err}"] if "Traceback" in victim.err else []

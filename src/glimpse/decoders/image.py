@@ -22,6 +22,8 @@ FORMATS = (
 MAX_PIXELS = 178_956_970
 """The ceiling: where Pillow calls a picture a decompression bomb (half a gigabyte of RGB)."""
 
+MAX_SLOW_PIXELS = 1 << 22
+
 _TRUNCATED = ("truncated", "unexpected end", "eof", "not enough", "premature")
 
 
@@ -61,15 +63,28 @@ def opened(data: bytes) -> Image.Image:
     """Look at the head of a picture: its size is known then, its pixels are not decoded yet; raises as `decode` does."""
     if not data:
         raise _bad("empty")
+    if _ends_early(data):
+        raise _bad("truncated")
     try:
         picture = Image.open(io.BytesIO(data), formats=formats())
     except UnidentifiedImageError as error:
         raise _bad("unsupported-format") from error
     except Exception as error:
         raise _bad(_code(error)) from error
-    if picture.width * picture.height > MAX_PIXELS:
+    if picture.width * picture.height > _ceiling(picture):
         raise _bad("bomb", f" ({picture.width} × {picture.height})")
     return picture
+
+
+def _ceiling(picture: Image.Image) -> int:
+    """The most pixels that a picture may have; run-length BMPs, which Pillow decodes in Python, take seconds for each million."""
+    slow = any(tile[0] == "bmp_rle" for tile in getattr(picture, "tile", ()))
+    return MAX_SLOW_PIXELS if slow else MAX_PIXELS
+
+
+def _ends_early(data: bytes) -> bool:
+    """Whether a WebP is shorter than it says: its decoder does not tell that from damage."""
+    return data[:4] == b"RIFF" and data[8:12] == b"WEBP" and len(data) < 8 + int.from_bytes(data[4:8], "little")
 
 
 def loaded(picture: Image.Image) -> Image.Image:

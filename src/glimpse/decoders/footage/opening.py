@@ -32,7 +32,7 @@ def opened(reader: Reader, *, cut: bool) -> "tuple[InputContainer, VideoStream]"
     """
     container = _container(reader, cut=cut)
     try:
-        stream = _choose(container)
+        stream = _choose(container, cut=cut)
         _prepare(container, stream)
     except Exception as error:
         container.close()
@@ -52,7 +52,7 @@ def _container(reader: Reader, *, cut: bool) -> "InputContainer":
         raise reader.failure() or bad(code) from error
 
 
-def _choose(container: "InputContainer") -> "VideoStream":
+def _choose(container: "InputContainer", *, cut: bool) -> "VideoStream":
     """The one moving picture that is the default, else the best; covers are not films."""
     videos = [stream for stream in container.streams.video if stream.codec_context is not None]
     films = [stream for stream in videos if not stream.disposition & _disposition("attached_pic")]
@@ -61,8 +61,8 @@ def _choose(container: "InputContainer") -> "VideoStream":
     if len(default) == 1:
         return default[0]
     chosen = next((stream for stream in films if best is not None and stream.index == best.index), None)
-    if not films:
-        raise bad("unsupported-format")
+    if not films:  # a film that is cut may have been about to name one
+        raise bad("truncated" if cut else "unsupported-format")
     return chosen or films[0]
 
 
