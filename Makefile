@@ -35,6 +35,7 @@ fuzz: .venv/dev  ## 100,000 damaged files through sniffing and decoding
 bench: .venv/bench  ## print our speed beside transformers', as ratios from one run
 	$(BIN)/python benchmarks/encoder.py
 	$(BIN)/python benchmarks/peak.py
+	$(BIN)/python benchmarks/ingest.py
 	$(BIN)/python benchmarks/text_query.py
 	$(BIN)/python benchmarks/cold_start.py
 	$(BIN)/python benchmarks/report.py

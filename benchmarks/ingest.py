@@ -2,7 +2,8 @@
 
 Bad files are good ones that were cut, damaged, or are something else; with `--bad FOLDER` also those of a folder, such as the test
 pictures of an image library. Every run indexes into a new collection. Memory is the proportional share (Pss) of the process and its
-workers together, above what it was once the model had embedded its first batch.
+workers together, above what it was once the model had embedded its first batch. Growth is told by memory that is nobody else's: a
+share of a library's pages also changes when another program that uses it starts or ends.
 """
 
 import argparse
@@ -135,19 +136,20 @@ def _memory(encoder: glimpse.Encoder, folder: Path, files: Sequence[Path], count
         place.mkdir(parents=True, exist_ok=True)
         os.link(files[number % len(files)], place / f"{number}.jpg")
     encoder.images(files[:64])
-    before, seen = _used(), list[tuple[int, float]]()
+    before, seen = _used(), list[tuple[int, float, float]]()
     with tempfile.TemporaryDirectory() as place, _watched(seen, before) as told:
         report = glimpse.Collection(Path(place) / "c.db", encoder).index(many, progress=told)
     measure.say(str(report))
-    first = [used for done, used in seen if done <= CHECKPOINTS[0]]
-    rest = [used for done, used in seen if done > CHECKPOINTS[0]]
-    grown = (statistics.median(rest[-len(rest) // 4 :]) - statistics.median(first[-len(first) // 4 :])) if rest else 0.0
+    used = [total for _, total, _ in seen]
+    around = [own for done, _, own in seen if abs(done - CHECKPOINTS[0]) < count / 40] or [0.0]
+    end = [own for done, _, own in seen if done > count - count / 20] or [0.0]
+    grown = statistics.median(end) - statistics.median(around)
     return [
         Limit(
             f"memory above the model, {count} pictures",
             "MB",
-            max(used for _, used in seen),
-            [used for _, used in seen],
+            max(used),
+            used,
             300,
         ),
         Limit(f"growth between the {CHECKPOINTS[0]}th and the {count}th", "MB", grown, [grown], 10),
@@ -155,13 +157,13 @@ def _memory(encoder: glimpse.Encoder, folder: Path, files: Sequence[Path], count
 
 
 @contextmanager
-def _watched(seen: list[tuple[int, float]], before: float) -> Iterator[object]:
+def _watched(seen: list[tuple[int, float, float]], before: float) -> Iterator[object]:
     """Note every second how much memory is used; gives what `index` tells its progress."""
     now, over = [0], threading.Event()
 
     def watch() -> None:
         while not over.wait(1.0):
-            seen.append((now[0], (_used() - before)))
+            seen.append((now[0], _used() - before, _used("Pss_Anon:", "Pss_Shmem:")))
 
     thread = threading.Thread(target=watch)
     thread.start()
@@ -172,18 +174,18 @@ def _watched(seen: list[tuple[int, float]], before: float) -> Iterator[object]:
         thread.join()
 
 
-def _used() -> float:
+def _used(*kinds: str) -> float:
     """Megabytes of this process and of its workers: memory that several share counts in parts (Linux)."""
     children = subprocess.run(["pgrep", "-P", str(os.getpid())], capture_output=True, text=True, check=False).stdout
-    return sum(_share(process) for process in [str(os.getpid()), *children.split()]) / MEGABYTE
+    return sum(_share(process, kinds or ("Pss:",)) for process in [str(os.getpid()), *children.split()]) / MEGABYTE
 
 
-def _share(process: str) -> int:
+def _share(process: str, kinds: Sequence[str]) -> int:
     try:
         lines = Path(f"/proc/{process}/smaps_rollup").read_text("utf-8").splitlines()
     except OSError:  # it has just ended
         return 0
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(tuple(kinds)))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,12 @@ Zen 4, no engine can reach these ratios: the next section shows how near to the 
 reach, and with it the ratios above. Here "transformers" stands for the fastest plain product; the ratio is the share of it
 that the tower reaches, counting the arithmetic of every token in every block.""",
     ),
+    "ingest": (
+        "Bad files, and memory",
+        """Folders indexed end to end into new collections: what one bad file in twenty (cut, damaged, something else, with a huge claimed
+size) costs the good ones, and what a long run takes in memory, workers included, above the loaded model. The watched run uses
+the bundled demo model, which embeds so fast that decoding is what it waits for.""",
+    ),
     "text_query": (
         "One text",
         "A short query to its vector, tokenizer included, everything loaded. The rounds are medians.",

@@ -363,7 +363,7 @@ def test_kill_9_loses_nothing_that_was_stored(slow_run):
     running.kill()
     running.wait()
     with Collection(database) as kept:
-        assert kept._one("PRAGMA integrity_check") == ("ok",)
+        assert kept.store.one("PRAGMA integrity_check") == ("ok",)
         assert acknowledged <= set(kept)
         assert 0 < len(kept) < 600
         assert np.allclose(np.linalg.norm(kept.vectors()[1], axis=1), 1, atol=1e-6)

@@ -161,7 +161,8 @@ def test_the_bound_on_what_is_embedded_in_vain():
 
 def ended(code, **others):
     """A run that has ended so."""
-    return SimpleNamespace(wait=lambda: code, **{"said": Statement(), "out": "", "err": ""} | others)
+    facts = {"said": Statement(), "out": "", "err": "", "ended_well": code == 1} | others
+    return SimpleNamespace(wait=lambda: code, **facts)
 
 
 def test_a_run_to_the_end_that_ends_otherwise_is_named(indexed):

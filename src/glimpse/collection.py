@@ -96,8 +96,10 @@ class Collection:
 
     def vectors(self) -> tuple[list[str], Rows]:
         """All vectors: keys in order, and float32 (n, dim) rows of unit length, each at its key's place."""
-        _, matrix = self.store.matrix()
-        return self.store.keys(), matrix.rows.copy()
+        items, matrix = self.store.matrix()  # keys and rows of one moment: another process may be storing
+        owners = np.repeat(np.arange(len(items)), np.diff(matrix.starts))
+        times = [float(time) if time >= 0 else None for time in matrix.times]
+        return [frame_key(items[owner], time) for owner, time in zip(owners, times, strict=True)], matrix.rows.copy()
 
     def counts(self) -> dict[str, int]:
         """How many "pictures" and "films" there are, how many "frames" films have, and how many items "failed"."""

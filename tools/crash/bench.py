@@ -71,6 +71,15 @@ class Bench:
         victim.wait()
         return victim
 
+    def undisturbed(self, victim: "Victim") -> None:
+        """Wait for the end of a run that others are compared with.
+
+        Raises:
+            RuntimeError: it does not end as it should where nobody disturbs it.
+        """
+        if not victim.ended_well:
+            raise RuntimeError(f"an undisturbed run ended with {victim.wait()}: {victim.err}")
+
     @cached_property
     def _undisturbed(self) -> tuple[State, float]:
         self.finish(self.fresh() / "photos.db")  # compiles the towers
@@ -78,7 +87,7 @@ class Bench:
         victim = self.start(path)
         victim.wait_for("opening")
         began = time.monotonic()
-        victim.wait()
+        self.undisturbed(victim)
         return read(path), time.monotonic() - began
 
     @property
@@ -118,6 +127,11 @@ class Victim:
     def err(self) -> str:
         """What it complained of."""
         return (self.folder / "err").read_text()
+
+    @property
+    def ended_well(self) -> bool:
+        """Whether it goes to its end, and names the bad files."""
+        return self.wait() == SOME_FAILED and self.said.interrupted is False
 
     def wait_for(self, word: str) -> None:
         """Wait until its log has a word, or it has ended."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from crash.bench import SOME_FAILED, Victim
+from crash.bench import Victim
 from crash.state import State, read
 from crash.witness import Statement
 from glimpse import pipeline
@@ -73,7 +73,7 @@ def in_vain(waste: int) -> list[str]:
 def finished(victim: Victim, state: State | None, reference: State, before: int) -> list[str]:
     """A run to the end: the same as an undisturbed one, and nothing of what was stored before is embedded again."""
     missing, embedded = len(reference.vectors) - before, victim.said.embedded
-    wrong = [] if victim.wait() == SOME_FAILED else [f"it ended with {victim.wait()}: {victim.err}"]
+    wrong = [] if victim.ended_well else [f"it ended with {victim.wait()}: {victim.err}"]
     wrong += [] if embedded == missing else [f"{missing} rows were missing, {embedded} were embedded"]
     same = state is not None and state.digest == reference.digest
     return wrong if same else [*wrong, "it ends in another digest than an undisturbed run"]

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from crash import checks
-from crash.bench import EAGER, SOME_FAILED, USUAL, Bench, Victim
+from crash.bench import EAGER, USUAL, Bench, Victim
 from crash.chain import Chain
 from crash.tally import Skipped, Tally
 from glimpse.collection import Collection
@@ -55,7 +55,7 @@ def _chain(chain: Chain, sizes: list[int], rng: random.Random) -> None:
 
 def _point(chain: Chain, where: str, rng: random.Random) -> None:
     victim = chain.bench.start(chain.path, rng.choice((USUAL, EAGER)))
-    if victim.wait() == SOME_FAILED:
+    if victim.ended_well:
         chain.tally.note("large enough")
     else:
         chain.tally.points += 1

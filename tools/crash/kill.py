@@ -32,10 +32,9 @@ def _chain(chain: Chain, rng: random.Random, times: int) -> None:
 
 def _point(chain: Chain, rng: random.Random) -> None:
     """Kill a run, or the program alone as the system does when memory is short, if it does not end before."""
-    share, alone, manner = rng.random(), rng.random() < 0.25, rng.choice((USUAL, EAGER))
-    victim = chain.bench.start(chain.path, manner)
+    moment, alone = rng.random() * chain.bench.seconds_left(chain.stored), rng.random() < 0.25
+    victim = chain.bench.start(chain.path, rng.choice((USUAL, EAGER)))
     victim.wait_for("opening")
-    moment = share * chain.bench.seconds_left(chain.stored)
     where = f"after {moment:.3f} s"
     if not victim.ends_within(moment):
         chain.blame(where, victim.kill(alone=alone))

@@ -57,7 +57,7 @@ def record(bench: Bench, name: str, manner: Manner, *, begun: bool = False) -> R
     stored = _begin(bench, path) if begun else 0
     files = {file.name: file.read_bytes() for file in sorted(folder.iterdir()) if not file.name.endswith("-shm")}
     victim = bench.start(path, manner, under=trace.under(output))
-    victim.wait()
+    bench.undisturbed(victim)
     with output.open(errors="replace") as lines:
         events = trace.events(lines, folder, victim.folder / "log", files)
     _check(events, files, folder)
@@ -65,9 +65,10 @@ def record(bench: Bench, name: str, manner: Manner, *, begun: bool = False) -> R
 
 
 def _begin(bench: Bench, path: Path) -> int:
+    seconds = bench.seconds / 3
     victim = bench.start(path, EAGER)
     victim.wait_for("stored")
-    victim.ends_within(bench.seconds / 3)
+    victim.ends_within(seconds)
     victim.signal(signal.SIGKILL)
     victim.wait()
     copy = bench.fresh()

@@ -31,15 +31,17 @@ def run(bench: Bench, times: int, seed: int) -> Tally:
 
 def _looks(path: Path, victim: Victim) -> tuple[list[frozenset[str]], list[str]]:
     """Keys that are there, again and again until the run ends, and what went wrong with reading."""
-    found = []
+    found, wrong = [], []
     try:
         with Collection(path, create=False) as collection:
-            for _ in iter(victim.process.poll, 1):
-                found.append(frozenset(collection.vectors()[0]))
+            while victim.process.poll() is None:
+                keys, rows = collection.vectors()
+                found.append(frozenset(keys))
+                wrong += [] if len(keys) == len(rows) else [f"a reader got {len(keys)} keys with {len(rows)} rows"]
                 checks.search(collection)
     except GlimpseError as error:
-        return found, [f"a reader is refused: {error}"]
-    return found, []
+        wrong.append(f"a reader is refused: {error}")
+    return found, wrong
 
 
 def _halves(looks: set[frozenset[str]], victim: Victim) -> list[str]:

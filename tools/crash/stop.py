@@ -32,9 +32,9 @@ def _chain(chain: Chain, rng: random.Random, times: int, number: Signals) -> Non
 
 
 def _point(chain: Chain, rng: random.Random, number: Signals) -> None:
+    moment = rng.random() * chain.bench.seconds_left(chain.stored)
     victim = chain.bench.start(chain.path)
     victim.wait_for("indexing")
-    moment = rng.random() * chain.bench.seconds_left(chain.stored)
     where = f"after {moment:.3f} s"
     if not victim.ends_within(moment):
         victim.signal(number)

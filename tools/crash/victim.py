@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from glimpse import cli, collection, encoder, pipeline
+from glimpse import cli, collection, encoder, pipeline, store
 from glimpse.values import frame_key
 
 Say = Callable[..., object]
@@ -41,7 +41,7 @@ def main(log: str, manner: str, *arguments: str) -> None:
 
 
 def _witness_opening(say: Say, wishes: dict[str, Any]) -> None:
-    connect = collection.connect
+    connect = store.connect
 
     def witnessed(path: Path) -> Any:
         say(opening=True)
@@ -50,7 +50,7 @@ def _witness_opening(say: Say, wishes: dict[str, Any]) -> None:
         db.execute(f"PRAGMA synchronous = {wishes['synchronous']}")
         return db
 
-    collection.connect = witnessed
+    store.connect = witnessed
 
 
 def _witness_storing(say: Say) -> None:
