@@ -27,7 +27,7 @@ slow: .venv/dev  ## the checks that take longer: the demo model's figures, a nam
 	$(BIN)/pytest -m slow
 
 crash: .venv/dev  ## kill, stop and starve indexing runs at 200 random moments each, and look at what is left (half an hour)
-	$(BIN)/python tools/crash all --times 200
+	$(BIN)/python tools/crash.py all --times 200
 
 fuzz: .venv/dev  ## 100,000 damaged files through sniffing and decoding
 	$(BIN)/python tools/fuzz --runs 100000 --artifacts build/fuzz

@@ -10,10 +10,9 @@ from PIL import Image
 
 from conftest import noise, shared
 from films import film, scene
-from glimpse import pipeline
 from glimpse.collection import Collection
 from glimpse.demo import PICTURES
-from glimpse.values import Sampling, item_and_time
+from glimpse.values import Sampling, Selection, item_and_time
 
 
 @pytest.fixture
@@ -62,7 +61,7 @@ def test_a_film_that_moved_keeps_its_vectors_and_is_not_decoded(photos, films, m
 
 
 def test_a_film_that_was_begun_is_taken_up_where_it_was_left(photos, films, monkeypatch):
-    monkeypatch.setattr(pipeline, "COMMIT_AT", 1)
+    monkeypatch.setattr("glimpse.run.COMMIT_AT", 1)
     monkeypatch.setattr("glimpse.embedding.LARGEST_BATCH", 2)
     monkeypatch.setattr("glimpse.embedding.FIRST_BATCH", 2)
     seen = []
@@ -162,7 +161,7 @@ def test_rotated_footage_has_the_vectors_of_upright_footage(tmp_path, demo):
                 made.mux(packet)
     (tmp_path / "plain.mp4").unlink()
     with Collection(tmp_path / "c.db", demo) as films:
-        assert films.index(tmp_path, selection=pipeline.Selection(include=("*.mp4",))).indexed == 2
+        assert films.index(tmp_path, selection=Selection(include=("*.mp4",))).indexed == 2
         rows = dict(zip(*films.vectors(), strict=True))
         upright = [row for key, row in rows.items() if "upright" in key]
         turned = [row for key, row in rows.items() if "turned" in key]

@@ -235,8 +235,8 @@ def test_a_large_file_that_is_no_picture_is_not_read_whole(photos, album):
 
 
 def test_progress_and_stop(photos, tmp_path, monkeypatch):
-    monkeypatch.setattr("glimpse.pipeline.COMMIT_AT", 16)
-    monkeypatch.setattr("glimpse.pipeline.TELL_EVERY", 0.0)
+    monkeypatch.setattr("glimpse.run.COMMIT_AT", 16)
+    monkeypatch.setattr("glimpse.run.TELL_EVERY", 0.0)
     folder = tmp_path / "many"
     folder.mkdir()
     for seed in range(150):

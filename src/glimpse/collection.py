@@ -188,12 +188,13 @@ class Collection:
             StorageError: another process is indexing into this collection.
             ModelError, CollectionError: the model cannot be loaded, or the file cannot be written.
         """
-        from glimpse import pipeline  # noqa: PLC0415  (it builds on this module)
+        from glimpse import pipeline  # noqa: PLC0415  (they build on this module)
+        from glimpse.run import Wishes  # noqa: PLC0415
 
         return pipeline.index(
             self,
             [os.fspath(place) for place in places],
-            pipeline.Wishes(selection, sampling, min_side, retry_failed=retry_failed),
+            Wishes(selection, sampling, min_side, retry_failed=retry_failed),
             progress=progress,
             stop=stop,
         )
@@ -216,9 +217,10 @@ class Collection:
             UsageError: a place is no file or folder of this machine.
             MissingExtra: watchfiles is not installed (the extra `watch`).
         """
-        from glimpse import pipeline, watching  # noqa: PLC0415  (they build on this module)
+        from glimpse import watching  # noqa: PLC0415  (they build on this module)
+        from glimpse.run import Wishes  # noqa: PLC0415
 
-        wishes = pipeline.Wishes(selection, sampling, min_side, retry_failed=retry_failed)
+        wishes = Wishes(selection, sampling, min_side, retry_failed=retry_failed)
         return watching.watch(self, [os.fspath(place) for place in places], wishes, stop)
 
     def add(

@@ -66,7 +66,7 @@ def connect(path: Path) -> sqlite3.Connection:
             raise StorageError(f"{path} is a folder: name a file for the collection, such as {path / 'photos.db'}")
         is_new = not path.exists() or path.stat().st_size == 0
         if is_new:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            _make_folder(path.parent)
         writable = os.access(path.parent, os.W_OK) and (is_new or os.access(path, os.W_OK))
         if is_new and not writable:
             raise StorageError(f"{path} cannot be made: {path.parent} is read-only. Name another place")
@@ -79,6 +79,19 @@ def connect(path: Path) -> sqlite3.Connection:
             db.close()
             raise
         return db
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it, and have the disk know of each before anything is in it."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    above = os.open(folder.parent, os.O_RDONLY)
+    try:
+        os.fsync(above)
+    finally:
+        os.close(above)
 
 
 def _connect_to_write(path: Path) -> sqlite3.Connection:

@@ -1,52 +1,33 @@
 """START HERE: the loop from places to stored vectors, on one page.
 
     source ──► decode ──► pixels ──► encode ──► store
-    Listing    workers (Pool)        embedded   Collection.add
+    Listing    workers (Pool)        embedded   Run.commit
 
 Sources say what there is; what has changed goes to the workers, which read and decode; a thread runs the tower; this one stores, in a
 transaction about every second. Every item ends in exactly one of indexed, unchanged and failed. A film is done when all its frames are:
 one that a run was killed at goes on where it was.
 """
 
-import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
 from itertools import takewhile
 
-import numpy as np
 from PIL import Image
 
 from glimpse import sources
 from glimpse.collection import Collection
 from glimpse.database import writing
-from glimpse.embedding import Batch, Profile, embedded
+from glimpse.embedding import Profile, embedded
 from glimpse.encoder import Encoder
 from glimpse.errors import BadItem, UsageError
 from glimpse.listing import Listing
-from glimpse.store import Entry
-from glimpse.values import Embedding, Failure, Item, Origin, Progress, Report, Rows, Sampling, Selection
-from glimpse.workers.events import Ending, Event, Frame, Task
-from glimpse.workers.limits import Limits
+from glimpse.run import Run, Wishes
+from glimpse.values import Failure, Item, Progress, Report, Sampling, Selection
+from glimpse.workers.events import Ending, Frame, Task
 from glimpse.workers.pool import Pool
 from glimpse.workers.recipe import Recipe
-
-COMMIT_EVERY = 1.0  # seconds
-COMMIT_AT = 256  # rows: the most that a run which is killed has embedded in vain
-TELL_EVERY = 0.5  # seconds
-
-
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """What a run is asked to do; see `Collection.index`."""
-
-    selection: Selection = Selection()  # noqa: RUF009  (frozen)
-    sampling: Sampling | None = None
-    min_side: int = 1
-    limits: Limits = Limits()  # noqa: RUF009  (frozen)
-    retry_failed: bool = False
 
 
 def index(
@@ -60,10 +41,10 @@ def index(
     """Bring a collection up to date with places; see `Collection.index`."""
     if not places:
         raise UsageError("there is nothing to index: name a folder with pictures")
-    return run(collection, listed(places, wishes.selection), places, wishes, progress=progress, stop=stop)
+    return bring_up_to_date(collection, listed(places, wishes.selection), places, wishes, progress=progress, stop=stop)
 
 
-def run(
+def bring_up_to_date(
     collection: Collection,
     found: Iterable[Item | Failure],
     places: Sequence[str],
@@ -76,7 +57,7 @@ def run(
     began, tell = time.monotonic(), progress or (lambda _: None)
     with writing(collection.path), closing(_listing(collection, found, tell, stop)) as listing:
         encoder = collection.encoder
-        run = _Run(collection, listing, wishes, Profile(os.cpu_count() or 1), began)
+        run = Run(collection, listing, wishes, Profile(os.cpu_count() or 1), began)
         tell(run.progress())
         if stop():
             return run.report(interrupted=True)
@@ -154,251 +135,3 @@ def _listing(
     )
     listing.remove(f"{collection.path}{suffix}" for suffix in ("", "-wal", "-shm", "-lock"))  # it may be in the folder
     return listing
-
-
-@dataclass(slots=True)
-class _Run:
-    """One run over one listing: what was seen, what became of it, and what is not stored yet."""
-
-    collection: Collection
-    listing: Listing
-    wishes: Wishes
-    profile: Profile
-    began: float
-    indexed: int = 0
-    frames: int = 0
-    unchanged: int = 0
-    moved: int = 0
-    removed: int = 0
-    failures: list[Failure] = field(default_factory=list)
-    left: set[str] = field(default_factory=set)  # keys that items of this run moved away from
-    films: dict[str, "_Film"] = field(default_factory=dict)  # those that are being decoded
-    moves: dict[str, str] = field(default_factory=dict)  # key → where its content is stored, until the item has ended
-    waiting: list[Batch] = field(default_factory=list)
-    kept: list[tuple[str, Item]] = field(default_factory=list)
-    committed: float = field(default_factory=time.monotonic)
-    told: float = 0.0
-
-    # What there is to do ----------------------------------------------------------------------------------------------
-
-    def changed(self) -> Iterator[Task]:
-        """What has to be read; counts the rest, which is told by size and time."""
-        unlisted = list(self.listing.failures.values())
-        if unlisted:
-            self.failures += unlisted
-            self.collection.add([], _NO_ROWS, failed=[(_unlisted(failure), b"", failure) for failure in unlisted])
-        for item in self.listing:
-            entry = self.collection.store.known(item.key)
-            if entry is None:
-                yield Task(item)
-            elif _has_changed(item, entry) or not entry.whole or self._is_sampled_otherwise(entry):
-                self._resume(item, entry)
-                yield Task(item, b"" if entry.code or not self._is_done(entry) else entry.digest)
-            elif entry.code and self.wishes.retry_failed:
-                self._resume(item, entry)
-                yield Task(item)
-            elif entry.code:
-                self.failures.append(Failure(item.key, entry.code, entry.message))
-            else:
-                self._keep(item, entry)
-
-    def _is_sampled_otherwise(self, entry: Entry) -> bool:
-        wanted = self.wishes.sampling
-        return bool(wanted and entry.sampling and entry.sampling != _name(wanted))
-
-    def _is_done(self, entry: Entry) -> bool:
-        return entry.whole and not self._is_sampled_otherwise(entry)
-
-    def _resume(self, item: Item, entry: Entry) -> None:
-        """Remember which frames of a film there are already: they need not be embedded again if its content is the same."""
-        if entry.sampling and not self._is_sampled_otherwise(entry):
-            self.films[item.key] = _Film(entry.digest, self.collection.store.times(item.key))
-
-    def _keep(self, item: Item, entry: Entry) -> None:
-        self.unchanged += 1
-        if json.loads(entry.metadata) != dict(item.metadata) or json.loads(entry.origin) != list(item.origin):
-            self.kept.append((item.key, item))
-
-    def is_wanted(self, item: Item, digest: bytes) -> bool:
-        """Whether a film has to be decoded: not if its content is stored under a name that is gone."""
-        return self._old_key(item, digest) is None
-
-    def fresh(self, events: Iterable[Event]) -> Iterator[Event]:
-        """Leave out frames that there are already: of films that were begun before, and of what has moved."""
-        for event in events:
-            if not isinstance(event, Frame) or self._is_new(event):
-                yield event
-
-    def _is_new(self, frame: Frame) -> bool:
-        if frame.time is None:
-            return self._old_key(frame.item, frame.digest) is None
-        film = self.films.setdefault(frame.item.key, _Film(frame.digest))
-        if film.digest != frame.digest:  # it changed since
-            film = self.films[frame.item.key] = _Film(frame.digest)
-        if frame.time in film.times:
-            return False
-        film.times.add(frame.time)
-        return True
-
-    def _old_key(self, item: Item, digest: bytes) -> str | None:
-        """The name under which the same content is stored, if what it named is gone: it has moved from there."""
-        if item.key in self.moves:
-            return self.moves[item.key]
-        for key, origin in self.collection.store.with_digest(digest):
-            if key not in self.left and key not in self.listing and _is_gone(origin):
-                self.left.add(key)
-                self.moves[item.key] = key
-                return key
-        return None
-
-    # What becomes of it -----------------------------------------------------------------------------------------------
-
-    def take(self, batch: Batch) -> None:
-        """Have a batch stored with the next commit."""
-        if batch.frames or batch.endings:
-            self.waiting.append(batch)
-
-    def is_due(self) -> bool:
-        """Whether it is time to store."""
-        rows = sum(len(batch.frames) for batch in self.waiting)
-        return rows >= COMMIT_AT or time.monotonic() - self.committed > COMMIT_EVERY
-
-    def commit(self) -> None:
-        """Store what there is, in one transaction."""
-        began = time.monotonic()
-        endings = [ending for batch in self.waiting for ending in batch.endings]
-        rows = [batch.rows for batch in self.waiting if len(batch.frames)]
-        finished = [(ending.item, ending.duration) for ending in endings if self._is_finished(ending)]
-        failed = [(_in_ledger(ending), ending.digest, ending.failure) for ending in endings if ending.failure]
-        self._sort(endings)
-        if endings or rows or self.kept:
-            self.collection.add(
-                [self._named(frame) for batch in self.waiting for frame in batch.frames],
-                np.concatenate(rows) if rows else _NO_ROWS,
-                finished=finished,
-                failed=failed,
-                renamed=self.kept,
-            )
-        self.frames += sum(map(len, rows))
-        self.failures += [failure for _, _, failure in failed]
-        for ending in endings:
-            self.films.pop(ending.item.key, None)
-        self.waiting, self.kept, self.committed = [], [], time.monotonic()
-        self.profile.seconds["storing"] += self.committed - began
-
-    def _sort(self, endings: Iterable[Ending]) -> None:
-        """Count items that ended well, and note which only have to be renamed."""
-        for ending in endings:
-            old = self.moves.pop(ending.item.key, None) or (ending.item.key if ending.same else None)
-            if ending.failure:
-                continue
-            if old is None:
-                self.indexed += 1
-            else:
-                self.unchanged += 1
-                self.moved += old != ending.item.key
-                self.kept.append((old, ending.item))
-
-    def _is_finished(self, ending: Ending) -> bool:
-        key = ending.item.key
-        return not ending.failure and not ending.same and key in self.films and key not in self.moves
-
-    def _named(self, frame: Frame) -> Embedding:
-        sampling = "" if frame.time is None else _name(self.wishes.sampling or Sampling())
-        return Embedding(frame.item, frame.digest, frame.time, sampling)
-
-    def forget_missing(self, places: Sequence[str]) -> None:
-        """Take out what was in the places and is there no more; what is in a folder that cannot be listed stays."""
-        closed = tuple(f"{key}{os.sep}" for key in self.listing.failures)
-        gone = {key for place in places for key in self._missing(place) if not key.startswith(closed)}
-        self.removed = self.collection.remove(gone) if gone else 0
-        stale = [
-            key
-            for key, origin, failed in self.collection.store.origins()
-            if failed and self._is_stale(key, origin, places)
-        ]
-        if stale:
-            self.collection.remove(stale)
-
-    def _missing(self, place: str) -> Iterator[str]:
-        source = sources.of_place(place)
-        for key, origin, _ in self.collection.store.origins(source.prefix(place)):
-            if key not in self.listing and source.covers(place, key) and _is_gone(origin):
-                yield key
-
-    def _is_stale(self, key: str, origin: Origin, places: Sequence[str]) -> bool:
-        """Whether a failure says nothing any more: it was looked for and not found, or its file is gone, wherever it was."""
-        if key in self.listing:
-            return False
-        is_gone = origin[0] == "folder" and _is_gone(origin)
-        return is_gone or any(sources.of_place(place).covers(place, key) for place in places)
-
-    # How it goes ------------------------------------------------------------------------------------------------------
-
-    def tell(self, report_to: Callable[[Progress], object]) -> None:
-        """Report now and then."""
-        if time.monotonic() - self.told > TELL_EVERY:
-            self.told = time.monotonic()
-            report_to(self.progress())
-
-    def progress(self) -> Progress:
-        """How far it has come."""
-        done = self.indexed + self.unchanged + len(self.failures)
-        return Progress(
-            done,
-            len(self.listing),
-            self.indexed,
-            len(self.failures),
-            time.monotonic() - self.began,
-            self.frames,
-            self.profile.bottleneck_now(),
-        )
-
-    def report(self, *, interrupted: bool = False) -> Report:
-        """How it ended."""
-        return Report(
-            indexed=self.indexed,
-            unchanged=self.unchanged,
-            moved=self.moved,
-            removed=self.removed,
-            failures=tuple(sorted(self.failures, key=lambda failure: failure.key)),
-            seconds=time.monotonic() - self.began,
-            interrupted=interrupted,
-            frames=self.frames,
-            stages=dict(self.profile.seconds),
-            bottleneck=self.profile.bottleneck() if self.frames else "",
-        )
-
-
-@dataclass(slots=True)
-class _Film:
-    """A film that is being decoded: its content, and the times of the frames that there are."""
-
-    digest: bytes
-    times: set[float] = field(default_factory=set)
-
-
-_NO_ROWS: Rows = np.empty((0, 0), np.float32)
-
-
-def _has_changed(item: Item, entry: Entry) -> bool:
-    return (entry.size, entry.mtime_ns) != (item.size, item.mtime_ns)
-
-
-def _name(sampling: Sampling) -> str:
-    return sampling.mode if sampling.mode == "keyframes" else f"{sampling.mode} {sampling.seconds:g}"
-
-
-def _is_gone(origin: Origin) -> bool:
-    return bool(sources.of_origin(origin).is_gone(*origin[1:]))
-
-
-def _in_ledger(ending: Ending) -> Item:
-    """The item as it failed; when a file that was not there is there again, that is a change whatever its time says."""
-    is_gone = ending.failure and ending.failure.code == "vanished"
-    return replace(ending.item, size=-1, mtime_ns=0) if is_gone else ending.item
-
-
-def _unlisted(failure: Failure) -> Item:
-    """What stands in the ledger for something that could not even be listed."""
-    return Item(failure.key, -1, 0, ("folder", failure.key))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from glimpse import pipeline, sources
 from glimpse.collection import Collection
 from glimpse.errors import MissingExtra, UsageError
+from glimpse.run import Wishes
 from glimpse.sources import folder
 from glimpse.values import Failure, Item, Report
 
@@ -31,9 +32,7 @@ def check(places: Sequence[str]) -> None:
         raise MissingExtra("--watch needs watchfiles: pip install 'glimpse-search[watch]'") from error
 
 
-def watch(
-    collection: Collection, places: Sequence[str], wishes: pipeline.Wishes, stop: Callable[[], bool]
-) -> Iterator[Report]:
+def watch(collection: Collection, places: Sequence[str], wishes: Wishes, stop: Callable[[], bool]) -> Iterator[Report]:
     """Index what changes below places, until `stop` says so; a report for every round in which something did."""
     check(places)
     import watchfiles  # noqa: PLC0415  (an extra)
@@ -53,7 +52,7 @@ def watch(
         changed = sorted({path for _, path in some if _matters(collection, roots, path, wishes)})
         if changed:
             items = _items(roots, changed, wishes)
-            report = pipeline.run(collection, items, changed, wishes, progress=None, stop=stop)
+            report = pipeline.bring_up_to_date(collection, items, changed, wishes, progress=None, stop=stop)
             if _did_something(report) or report.failures:
                 yield report
 
@@ -62,13 +61,13 @@ def _did_something(report: Report) -> bool:
     return bool(report.indexed or report.removed or report.moved)
 
 
-def _matters(collection: Collection, roots: Sequence[str], path: str, wishes: pipeline.Wishes) -> bool:
+def _matters(collection: Collection, roots: Sequence[str], path: str, wishes: Wishes) -> bool:
     return not path.startswith(os.fspath(collection.path)) and any(
         folder.allows(root, path, wishes.selection) for root in roots
     )
 
 
-def _items(roots: Sequence[str], changed: Sequence[str], wishes: pipeline.Wishes) -> Iterator[Item | Failure]:
+def _items(roots: Sequence[str], changed: Sequence[str], wishes: Wishes) -> Iterator[Item | Failure]:
     """What there is now at the changed paths, by the rules of the places that they are in."""
     for path in changed:
         if os.path.lexists(path):

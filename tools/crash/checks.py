@@ -7,12 +7,12 @@ import numpy as np
 from crash.bench import Victim
 from crash.state import State, read
 from crash.witness import Statement
-from glimpse import pipeline
+from glimpse import run
 from glimpse.collection import Collection
 from glimpse.embedding import LARGEST_BATCH, QUEUE
 from glimpse.errors import GlimpseError
 
-BOUND = pipeline.COMMIT_AT + (QUEUE + 1) * LARGEST_BATCH
+BOUND = run.COMMIT_AT + (QUEUE + 1) * LARGEST_BATCH
 """Rows that may be embedded in vain: those that wait for their transaction, and the batches on their way there."""
 
 Found = tuple[State | None, list[str]]

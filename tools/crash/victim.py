@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from glimpse import cli, collection, encoder, pipeline, store
+from glimpse import cli, collection, encoder, run, store
 from glimpse.values import frame_key
 
 Say = Callable[..., object]
@@ -32,7 +32,7 @@ def main(log: str, manner: str, *arguments: str) -> None:
     def say(**what: Any) -> None:
         os.write(descriptor, json.dumps(what).encode() + b"\n")
 
-    pipeline.COMMIT_EVERY = wishes["commit_every"]
+    run.COMMIT_EVERY = wishes["commit_every"]
     _witness_opening(say, wishes)
     _witness_storing(say)
     _witness_running(say)
