@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 # As the group `dev` in pyproject.toml, which the pip of Python 3.11 does not know yet.
 DEV := "atheris>=3; python_version < '3.14' and sys_platform == 'linux'" "hypothesis>=6" "ipykernel>=6.29" \
-  "moto[s3,server]>=5" "mypy>=1.15" "nbclient>=0.10" "pytest>=8.3" "ruff>=0.11"
+  "aiobotocore==3.10.0" "boto3==1.43.117" "moto[s3,server]==5.2.5" "python-dateutil<3" "mypy>=1.15" "nbclient>=0.10" "pytest>=8.3" "ruff>=0.11"
 
 .PHONY: demo test machine slow crash fuzz bench train clean
 

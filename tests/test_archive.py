@@ -213,6 +213,69 @@ def test_what_is_gone(tar):
             archive.read(*where)
 
 
+def append(path, *members, mtime=5):
+    with tarfile.open(path, "a") as tar:
+        for name, data in members:
+            info = tarfile.TarInfo(name)
+            info.size, info.mtime = len(data), mtime
+            tar.addfile(info, io.BytesIO(data))
+
+
+def test_of_members_with_the_same_name_the_last_counts(tar):
+    pack(tar, ("a/1.jpg", b"old"), ("a/1.txt", b"old text"), ("a/2.jpg", b"2"), ("./3.jpg", b"3"), ("3.jpg", b"33"))
+    before = {item.key: item for item in listed(tar)}
+    assert list(before) == [f"{tar}/{name}" for name in ("a/1.jpg", "a/2.jpg", "3.jpg")]
+    append(tar, ("a/1.jpg", b"new"), ("a/1.txt", b"new text"), mtime=6)
+    append(tar, ("a/1.jpg", b"newest"), ("a/1.txt", b"newest text"), mtime=7)
+    after = {item.key: item for item in listed(tar)}
+    one = f"{tar}/a/1.jpg"
+    assert (after[one].size, after[one].mtime_ns, after[one].metadata) == (6, 7_000_000_000, {"txt": "newest text"})
+    assert [archive.read(*item.origin[1:]) for item in listed(tar)] == [b"2", b"33", b"newest"]
+    with tarfile.open(tar) as reference:
+        assert reference.getmember("a/1.jpg").offset_data == after[one].origin[2]
+
+
+def test_a_text_that_is_there_again_stays_with_its_pictures(tar):
+    pack(tar, ("1.jpg", b"1"), ("1.txt", b"text"), ("2.jpg", b"2"), ("1.txt", b"later"))
+    assert [item.metadata for item in listed(tar)] == [{"txt": "text"}, {}]
+
+
+def test_a_tar_without_files_is_a_failure(tar):
+    pack(tar)
+    assert broken(tar) == (0, "empty")
+    with tarfile.open(tar, "w") as writer:
+        folder = tarfile.TarInfo("folder")
+        folder.type = tarfile.DIRTYPE
+        writer.addfile(folder)
+    assert broken(tar) == (0, "empty")
+
+
+def test_a_failure_of_the_tar_itself_ends_when_it_is_whole(tar):
+    pack(tar, ("1.jpg", b"x" * 600))
+    whole = tar.read_bytes()
+    tar.write_bytes(whole[:700])
+    (failure,) = listed(tar)
+    tar.write_bytes(whole)
+    assert failure.key not in {item.key for item in listed(tar)}
+    assert archive.covers(str(tar), failure.key)  # so what a run does not list any more is forgotten
+
+
+def test_an_update_and_a_tar_that_is_whole_again_are_noticed(tar, photos, album):
+    one, two = ((album / name).read_bytes() for name in ("a.png", "b.jpg"))
+    pack(tar, ("1", one), ("2", two))
+    assert photos.index(str(tar)).indexed == 2
+    append(tar, ("1", two), mtime=6)
+    report = photos.index(str(tar))
+    assert (report.indexed, report.unchanged, report.removed, report.failures) == (1, 1, 0, ())
+    whole = tar.read_bytes()
+    tar.write_bytes(whole[:-11000])
+    assert [failure.key for failure in photos.index(str(tar)).failures] == [str(tar)]
+    tar.write_bytes(whole)
+    assert photos.index(str(tar)).failures == ()
+    assert photos.failures() == []
+    assert len(photos) == 2
+
+
 def test_times(tar):
     pack(tar, ("1.jpg", b"x"), mtime=1.5)
     assert listed(tar)[0].mtime_ns == 1_500_000_000

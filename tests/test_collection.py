@@ -139,6 +139,17 @@ def test_frames_one_by_one(photos):
     assert [hit.time for hit in hits] == [20.0, 30.0]
 
 
+def test_a_film_that_begins_before_zero(photos):
+    rows = unit(np.eye(2, 32)).astype(np.float32)
+    frames = [Embedding(item("/n.mkv"), b"n", time, "shots 10.0") for time in (-3.0, -1.0)]
+    photos.add(frames, rows, finished=[(item("/n.mkv"), 5.0)])
+    assert list(photos) == ["/n.mkv#t=-3.000", "/n.mkv#t=-1.000"] == photos.vectors()[0]
+    assert photos.counts()["frames"] == 2
+    hit = photos.search(rows[1], moments=True)[0]
+    assert (hit.key, hit.time, hit.moments[0].start) == ("/n.mkv#t=-1.000", -1.0, -1.0)
+    assert photos.store.shown_by("/n.mkv#t=-1.000") == ("/n.mkv", -1.0)
+
+
 def test_moments_of_a_film(photos):
     film(photos, [0.1, 0.2, 0.9, 0.8, 0.1, 0.1, 0.7])
     (hit,) = photos.search(np.eye(1, 32)[0], moments=True)

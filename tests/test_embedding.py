@@ -58,8 +58,11 @@ def test_the_bottleneck_is_the_stage_whose_hands_are_busiest():
     profile = Profile(4)
     assert profile.bottleneck() == ""
     profile.seconds |= {"reading": 1.0, "decoding": 11.0, "encoding": 2.0, "storing": 0.5}
+    profile._asked -= 3.0
     assert profile.bottleneck_now() == "decoding"
+    assert profile.bottleneck_now() == ""  # nothing since
     profile.seconds["encoding"] = 9.0
+    profile._asked -= 8.0
     assert profile.bottleneck_now() == "encoding"
     profile.seconds["reading"] = 60.0
     assert profile.bottleneck() == "reading"

@@ -168,3 +168,40 @@ def test_rotated_footage_has_the_vectors_of_upright_footage(tmp_path, demo):
         assert len(upright) == len(turned) == 3
         cosines = [one @ other for one, other in zip(upright, turned, strict=True)]
         assert min(cosines) >= 0.99, cosines
+
+
+def test_a_film_that_was_begun_goes_on_with_the_sampling_that_it_was_begun_with(photos, films, monkeypatch):
+    monkeypatch.setattr("glimpse.run.COMMIT_AT", 1)
+    monkeypatch.setattr("glimpse.embedding.LARGEST_BATCH", 1)
+    monkeypatch.setattr("glimpse.embedding.FIRST_BATCH", 1)
+    photos.index(films, sampling=Sampling("every", 4.0), stop=lambda: bool(times(photos, "five.mp4")))
+    assert len(times(photos, "five.mp4")) < 3
+    photos.index(films)
+    assert times(photos, "five.mp4") == [0.0, 4.0, 8.0]
+    film(films / "five.mp4", [scene(n) for n in range(10, 15)])  # and when it changes, too
+    photos.index(films)
+    assert times(photos, "five.mp4") == [0.0, 4.0, 8.0]
+
+
+def test_a_broken_film_that_moves_stays_in_the_ledger(photos, films):
+    whole = film(films / "cut.mp4", [scene(n) for n in range(20, 30)], movflags="faststart").read_bytes()
+    (films / "cut.mp4").write_bytes(whole[: len(whole) * 6 // 10])
+    photos.index(films)
+    (films / "cut.mp4").rename(films / "moved.mp4")
+    report = photos.index(films)
+    assert [(os.path.basename(one.key), one.code) for one in report.failures] == [("moved.mp4", "truncated")]
+    assert times(photos, "moved.mp4")
+    assert not times(photos, "cut.mp4")
+
+
+def test_a_moved_film_is_sampled_anew_if_that_is_asked_for(photos, films):
+    photos.index(films)
+    (films / "five.mp4").rename(films / "moved.mp4")
+    report = photos.index(films, sampling=Sampling("every", 4.0))
+    assert (report.moved, report.indexed) == (0, 1)
+    assert times(photos, "moved.mp4") == [0.0, 4.0, 8.0]
+
+
+def test_sampling_has_a_name_that_says_it_all():
+    for sampling in (Sampling(), Sampling("keyframes"), Sampling("every", 0.1234567890123)):
+        assert Sampling.from_name(sampling.name) == sampling

@@ -8,7 +8,7 @@ import pytest
 from glimpse import sources
 from glimpse.errors import UsageError
 from glimpse.sources import lines
-from glimpse.values import Selection
+from glimpse.values import Failure, Selection
 from test_archive import pack
 
 
@@ -81,6 +81,36 @@ def test_no_list(say, monkeypatch):
     monkeypatch.setattr(sys, "stdin", None)
     with pytest.raises(UsageError, match="no standard input"):
         keys()
+
+
+def test_pictures_are_no_list(say):
+    for binary in (b"\xff\xd8\xff\xe0\0\x10JFIF\0\n", b"\x89PNG\r\n\x1a\n\0\0", bytes(range(256)) * 300):
+        say(binary)
+        with pytest.raises(UsageError, match="standard input is no list of places: one path or URL a line"):
+            keys()
+
+
+def test_names_may_be_odd(tmp_path, say, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for text in (b"\x1b[0m.jpg\t\r\n", "é\x01.jpg".encode(), b"caf\xe9.jpg\n"):
+        say(text)
+        assert len(keys()) == 1
+    monkeypatch.setattr(lines, "CHUNK", 4)
+    say("\x01aaé.jpg".encode())  # the first block ends within é
+    assert keys() == [f"{tmp_path}/\x01aaé.jpg"]
+
+
+def test_one_strange_address_is_a_failure_and_the_rest_goes_on(tmp_path, say):
+    (tmp_path / "a").write_text("x")
+    urls = b"foo://b/x.jpg\nssh://h/*.jpg\nftp://127.0.0.1:9/x.jpg\nftp://h/\xff\nhttp://h/\xff.jpg\n"
+    say(urls + os.fsencode(tmp_path) + b"/a\n")
+    found = list(lines.items("-"))
+    wanted = ["", "unreadable", "unreadable", "unreadable", "", ""]
+    assert [one.code if isinstance(one, Failure) else "" for one in found] == wanted
+    assert found[4].key == "http://h/\\xff.jpg"
+    assert found[5].key == f"{tmp_path}/a"
+    for one in found:
+        (one.key + getattr(one, "message", "")).encode()
 
 
 def test_a_list_owns_nothing():

@@ -379,3 +379,27 @@ def test_a_copy_of_a_file_whose_name_is_no_text_is_no_move(photos, tmp_path):
     shutil.copy(os.fsencode(tmp_path / "one") + b"/\xff.png", tmp_path / "two" / "copy.png")
     assert photos.index(tmp_path / "two").moved == 0
     assert len(photos) == 2
+
+
+def test_many_copies_of_one_picture_are_looked_for_once(photos, tmp_path, monkeypatch):
+    folder = tmp_path / "copies"
+    folder.mkdir()
+    noise(1).save(folder / "0.png")
+    for number in range(1, 300):
+        os.link(folder / "0.png", folder / f"{number}.png")
+    from glimpse.store import Store
+
+    asked, real = [], Store.with_digest
+    monkeypatch.setattr(Store, "with_digest", lambda self, digest: asked.append(real(self, digest)) or asked[-1])
+    monkeypatch.setattr("glimpse.run.COMMIT_AT", 1)
+    assert photos.index(folder).indexed == 300
+    assert len([found for found in asked if found]) == 1
+
+
+def test_an_error_of_the_system_is_not_blamed_on_the_collection(photos, album, monkeypatch):
+    def fail(*_):
+        raise OSError(116, "Stale file handle")
+
+    monkeypatch.setattr("glimpse.pipeline._listing", fail)
+    with pytest.raises(OSError, match="Stale"):
+        photos.index(album)

@@ -1,3 +1,4 @@
+import gc
 import logging
 import os
 import sys
@@ -211,6 +212,32 @@ def test_addresses_that_cannot_be_right(server):
             keys(url)
         assert "secret" not in str(caught.value)
     assert remote.item("HTTPS://Host/X").key == "https://Host/X"
+
+
+@pytest.mark.parametrize("url", ["foo://bar/x.jpg", "ssh://h/x.jpg", "ftp://127.0.0.1:9/x.jpg", "github://h/x.jpg"])
+def test_what_nothing_here_opens(url, capfd):
+    for _ in range(2):
+        with pytest.raises(BadItem, match=r"no kind of server|needs a library") as caught:
+            remote.read(url)
+        assert caught.value.code == "unreadable"
+    assert not remote.is_gone(url)
+    with pytest.raises((UsageError, MissingExtra)):  # of a place that is named
+        keys(url)
+    gc.collect()
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("half", "written"), [(0xDCFF, r"\xff"), (0xD800, r"\ud800")])
+def test_addresses_that_are_no_utf_8(half, written):
+    name = f"{chr(half)}.jpg"
+    url = f"http://127.0.0.1:1/{name}"
+    item = remote.item(url)
+    assert item.key == f"http://127.0.0.1:1/{written}.jpg"
+    assert remote.prefix(url) == item.key
+    assert remote.covers(url, item.key)
+    assert remote.covers(f"s3://b/{name}/*", f"{remote.prefix(f's3://b/{name}')}/x")
+    assert code_of(url) == "unreadable"
+    assert not remote.is_gone(url)
 
 
 def test_several_threads_at_once(server, client):

@@ -321,6 +321,39 @@ def test_names_that_are_no_text_have_keys_of_their_own(tmp_path):
     assert all(item.origin == tuple(json.loads(json.dumps(item.origin))) for item in found)
 
 
+def test_halves_of_characters_have_keys_too():
+    odd = ["\ud800", r"\ud800", "\udcff", r"\xff", r"\x5cud800", "\udfff", r"\u1234"]
+    keys = [folder.key_of(name) for name in odd]
+    assert len(set(keys)) == len(odd)
+    assert (keys[0], keys[1], keys[-1]) == (r"\ud800", r"\x5cud800", r"\u1234")
+    for key in keys:
+        key.encode()
+
+
+def test_a_literal_path_may_have_any_signs_and_be_gone(tmp_path):
+    grow(tmp_path, "b[1].jpg", "b1.jpg", "trip [2020]/a.jpg", "trip 2/a.jpg", "x*/y?/.z/a.jpg", "x*/y?/a.jpg")
+    assert [item.key for item in folder.items_at(tmp_path / "b[1].jpg")] == [f"{tmp_path}/b[1].jpg"]
+    assert [item.key for item in folder.items_at(tmp_path / "x*")] == [f"{tmp_path}/x*/y?/a.jpg"]
+    assert len(list(folder.items_at(tmp_path / "x*", Selection(hidden=True)))) == 2
+    assert list(folder.items_at(tmp_path / "b1.jpg", Selection(include=("*.png",)))) == []
+    with pytest.raises(UsageError, match="check the name"):
+        folder.items_at(tmp_path / "b[2].jpg")
+    with pytest.raises(UsageError, match="check the name"):
+        folder.items_at(tmp_path / "*")
+    for path in ("b[1].jpg", "trip [2020]"):
+        here = tmp_path / path
+        for _ in ("there", "gone"):
+            assert folder.prefix_path(here) == f"{tmp_path}/{path}"
+            assert folder.covers_path(here, f"{tmp_path}/{path}")
+            assert folder.covers_path(f"{here}/", f"{tmp_path}/{path}/a.jpg")
+            assert not folder.covers_path(here, f"{tmp_path}/b1.jpg")
+            assert not folder.covers_path(here, f"{tmp_path}/{path}2")
+            if here.exists():
+                here.rename(tmp_path / f"gone {path}")
+    assert folder.covers_path("/", "/a")
+    assert folder.prefix_path(tmp_path / os.fsdecode(b"\xff")) == f"{tmp_path}/\\xff"
+
+
 def test_what_a_watcher_sees_is_told_by_its_name(tmp_path):
     grow(tmp_path, "a.jpg")
     for name, meant in (

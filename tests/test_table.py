@@ -225,6 +225,58 @@ def test_what_is_gone(tmp_path):
     assert table.is_gone(*named[0].origin[1:])
 
 
+@pytest.mark.parametrize("kind", ["parquet", "jsonl"])
+def test_rows_with_a_name_that_is_there_already_are_failures(tmp_path, kind):
+    data, ids = [b"a", b"b", b"c", b"d"], [2, 1, 2, None]
+    path = tmp_path / f"x.{kind}"
+    if kind == "parquet":
+        parquet(path, {"bytes": data, "id": ids})
+    else:
+        coded = [base64.b64encode(one).decode() for one in data]
+        write(path, "\n".join(json.dumps({"bytes": x, "id": y}) for x, y in zip(coded, ids, strict=True)))
+    two, one, again, unnamed = listed(path, key_column="id")
+    assert (two.key, one.key, table.read(*two.origin[1:])) == (f"{path}#2", f"{path}#1", b"a")
+    assert (again.key, again.code) == (f"{path}#row 2", "corrupt")  # another one than the item's
+    assert "same name" in again.message
+    assert (unnamed.key, unnamed.code) == (f"{path}#row 3", "empty")
+    assert all(table.covers(str(path), found.key) for found in (two, one, again, unnamed))
+    assert len(listed(path)) == 4
+
+
+def test_a_row_may_name_a_file_that_another_names_too(tmp_path):
+    path = write(tmp_path / "x.csv", "path,id\na.png,1\na.png,1\n")
+    assert [item.key for item in listed(path, key_column="id")] == [f"{tmp_path}/a.png"] * 2
+
+
+def test_one_strange_address_is_a_failure_and_the_rest_goes_on(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_bytes(b"url\nfoo://bar/x.jpg\nssh://h/x.jpg\nftp://127.0.0.1:9/x.jpg\nhttp://h/\xff.jpg\nlast.jpg\n")
+    found = listed(path)
+    keys = ["foo://bar/x.jpg", "ssh://h/x.jpg", f"{path}#2", "http://h/\\xff.jpg", f"{tmp_path}/last.jpg"]
+    assert [one.key for one in found] == keys
+    assert found[2].code == "unreadable"
+    assert len(listed(path, include=("*.jpg",))) == 5
+    lines = ('{"url": "http://h/\\ud800.jpg"}', '{"url": "\\ud800.jpg"}', '{"url": "ftp://\\ud800"}')
+    found = listed(write(tmp_path / "x.jsonl", "\n".join(lines)))
+    assert [one.key for one in found[:2]] == ["http://h/\\ud800.jpg", f"{tmp_path}/\\ud800.jpg"]
+    for one in found:
+        (one.key + getattr(one, "message", "")).encode()
+        assert isinstance(one, Failure) or one.origin == tuple(json.loads(json.dumps(one.origin)))
+
+
+def test_a_run_goes_on_after_strange_addresses(tmp_path, photos, album):
+    path = tmp_path / "x.jsonl"
+    strange = ["foo://b/x", "ssh://h/x", "ftp://127.0.0.1:9/x", "http://127.0.0.1:1/\\ud800", "\\ud800.jpg"]
+    path.write_bytes(
+        b"\n".join(b'{"url": "%s"}' % where.encode() for where in (*strange, f"{album}/a.png"))
+        + b'\n{"url": "http://127.0.0.1:1/\xff"}'
+    )
+    for _ in range(2):
+        report = photos.index(str(path))
+        assert (report.indexed + report.unchanged, len(report.failures)) == (1, 6)
+    assert len(photos.failures()) == 6
+
+
 def test_globs_of_tables(tmp_path):
     for name in ("a", "b"):
         parquet(tmp_path / f"{name}.parquet", {"bytes": [name.encode()]})

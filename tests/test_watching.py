@@ -1,10 +1,12 @@
 import os
+import shutil
 import threading
 import time
 
 import pytest
 
 from conftest import noise
+from glimpse.database import writing
 from glimpse.errors import MissingExtra, UsageError
 from glimpse.values import Selection
 
@@ -83,3 +85,32 @@ def test_what_cannot_be_watched(photos, album, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "watchfiles", None)
     with pytest.raises(MissingExtra, match="pip install"):
         next(photos.watch(album))
+
+
+def test_names_with_brackets_are_no_patterns(photos, album):
+    (album / "trip [2020]").mkdir()
+    noise(50).save(album / "b[1].png")
+    noise(51).save(album / "trip [2020]" / "x.png")
+    photos.index(album)
+    rounds(photos, album, [(album / "b[1].png").unlink, lambda: shutil.rmtree(album / "trip [2020]")])
+    assert sorted(os.path.basename(key) for key in photos) == ["a.png", "b.jpg", "c.webp", "d.gif"]
+
+
+def test_a_place_that_goes_away_ends_it_and_is_not_forgotten(photos, album):
+    photos.index(album)
+    with pytest.raises(UsageError, match="is there no more: what was indexed of it stays"):
+        rounds(photos, album, [lambda: album.rename(album.with_name("elsewhere"))])
+    assert len(photos) == 4
+
+
+def test_another_indexer_is_waited_for(photos, album):
+    photos.index(album)
+    held = writing(photos.path)
+
+    def step():
+        held.__enter__()
+        noise(60).save(album / "new.png")
+        threading.Timer(1.5, lambda: held.__exit__(None, None, None)).start()
+
+    rounds(photos, album, [step])
+    assert str(album / "new.png") in photos

@@ -224,11 +224,11 @@ def index(
         with _stopping() as stopped:
             with terminal.progress("indexing", quiet=as_json) as progress:
                 report = photos.index(*places, progress=progress, stop=stopped, **options)
-            _show_report(report, photos, as_json=as_json)
+            _show_report(report, photos, as_json=as_json, one_of_many=watch)
             if watch and not report.interrupted:
                 terminal.say("watching for changes; Ctrl-C ends it")
                 for change in photos.watch(*places, stop=stopped, **options):
-                    _show_report(change, photos, as_json=as_json)
+                    _show_report(change, photos, as_json=as_json, one_of_many=True)
     return INTERRUPTED if report.interrupted else FAILED_ITEMS if report.failures else 0
 
 
@@ -251,13 +251,13 @@ def _sampling(asked: str | None) -> "Sampling | None":
     return Sampling("every", seconds)
 
 
-def _show_report(report: "Report", photos: "Collection", *, as_json: bool) -> None:
+def _show_report(report: "Report", photos: "Collection", *, as_json: bool, one_of_many: bool) -> None:
     from dataclasses import asdict  # noqa: PLC0415
 
     from glimpse import terminal  # noqa: PLC0415
 
     if as_json:
-        terminal.show_json(asdict(report))
+        terminal.show_json(asdict(report), line=one_of_many)
         return
     _show_failures(report.failures, SHOWN_FAILURES)
     if report.frames:

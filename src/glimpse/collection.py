@@ -5,6 +5,7 @@ user closes it, it is a single file that can be copied. A picture has one vector
 neither folders nor decoders; `pipeline` brings those.
 """
 
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -98,7 +99,7 @@ class Collection:
         """All vectors: keys in order, and float32 (n, dim) rows of unit length, each at its key's place."""
         items, matrix = self.store.matrix()  # keys and rows of one moment: another process may be storing
         owners = np.repeat(np.arange(len(items)), np.diff(matrix.starts))
-        times = [float(time) if time >= 0 else None for time in matrix.times]
+        times = [float(time) if math.isfinite(time) else None for time in matrix.times]
         return [frame_key(items[owner], time) for owner, time in zip(owners, times, strict=True)], matrix.rows.copy()
 
     def counts(self) -> dict[str, int]:
@@ -185,7 +186,7 @@ class Collection:
 
         Raises:
             UsageError: a place is not there, or holds nothing.
-            StorageError: another process is indexing into this collection.
+            CollectionBusy: another process is indexing into this collection.
             ModelError, CollectionError: the model cannot be loaded, or the file cannot be written.
         """
         from glimpse import pipeline  # noqa: PLC0415  (they build on this module)
@@ -311,9 +312,9 @@ class Collection:
         _, places = search.nearest(scores, starts, k)
         found = []
         for place in places:
-            key, time = items[owners[place]], matrix.times[place]
-            parts = _moments(key, int(owners[place]), matrix, scores) if moments and time >= 0 else ()
-            seconds = float(time) if time >= 0 else None
+            key, time = items[owners[place]], float(matrix.times[place])
+            seconds = time if math.isfinite(time) else None
+            parts = _moments(key, int(owners[place]), matrix, scores) if moments and seconds is not None else ()
             item = self.store.item(key)
             metadata = item.metadata if item else {}
             found.append(Hit(frame_key(key, seconds), float(scores[place]), key, seconds, metadata, parts))

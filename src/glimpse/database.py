@@ -6,11 +6,11 @@ Knows neither vectors nor models; `collection.py` gives the tables their meaning
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
-from glimpse.errors import NotACollection, StorageError
+from glimpse.errors import CollectionBusy, NotACollection, StorageError
 
 _APPLICATION_ID = 0x676C696D  # "glim", in the header of the file
 _VERSION = 2
@@ -30,7 +30,7 @@ CREATE TABLE frames (
     generation INTEGER NOT NULL REFERENCES generations (id), vector BLOB NOT NULL, UNIQUE (item, time)
 ) STRICT;
 """
-# A picture is one frame at the time -1. `whole` is 0 while a film's frames are still being added. `origin` and `metadata` are JSON.
+# A picture is one frame at the time -infinity. `whole` is 0 while a film's frames are still being added. `origin` and `metadata` are JSON.
 _SCHEMA = f"""
 PRAGMA application_id = {_APPLICATION_ID};
 PRAGMA user_version = {_VERSION};
@@ -45,7 +45,7 @@ ALTER TABLE failures RENAME TO old_failures;
 DROP INDEX items_by_digest;
 {_ITEMS}
 INSERT INTO items SELECT id, key, size, mtime_ns, digest, json_array('folder', key), '{{}}', NULL, '', 1 FROM old_items;
-INSERT INTO frames (item, time, generation, vector) SELECT item, -1, generation, vector FROM vectors ORDER BY item;
+INSERT INTO frames (item, time, generation, vector) SELECT item, -9e999, generation, vector FROM vectors ORDER BY item;
 INSERT INTO failures SELECT key, size, mtime_ns, code, message, json_array('folder', key) FROM old_failures;
 DROP TABLE vectors;
 DROP TABLE old_failures;
@@ -190,12 +190,14 @@ def writing(path: Path) -> Iterator[None]:
     """Be the only process that indexes into a collection; a lock that the system takes away from a process that dies.
 
     Raises:
-        StorageError: another process does.
+        CollectionBusy: another process does.
     """
     lock = Path(f"{os.path.realpath(path)}-lock")
-    with explained(path), _locked(lock) as got:
+    with ExitStack() as held:
+        with explained(path):
+            got = held.enter_context(_locked(lock))
         if not got:
-            raise StorageError(f"another process is indexing into {path}: wait for it to end, and run this again")
+            raise CollectionBusy(f"another process is indexing into {path}: wait for it to end, and run this again")
         yield
 
 

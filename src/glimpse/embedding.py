@@ -21,6 +21,7 @@ from glimpse.workers.events import Ending, Event, Frame
 FIRST_BATCH, LARGEST_BATCH, SMALLEST_BATCH = 16, 32, 4  # pictures that are embedded together
 QUICK, SLOW = 0.5, 2.0  # seconds that a batch may take before the next is larger or smaller: Ctrl-C waits for one
 QUEUE = 2  # batches that wait for the tower, or are in it
+IDLE = 0.2  # of the time; a stage that works less is nothing that others wait for
 LINGER = 0.5  # seconds that a batch which is not full waits for more
 
 
@@ -46,22 +47,23 @@ class Profile:
         """Begin with nothing done by so many workers."""
         self.seconds = dict.fromkeys(STAGES, 0.0)
         self.workers = workers
-        self._before = dict(self.seconds)
+        self._before, self._asked = dict(self.seconds), time.monotonic()
 
-    def bottleneck(self, since: dict[str, float] | None = None) -> str:
-        """The stage whose hands were busiest: the others wait for it. Empty where nothing was done."""
+    def bottleneck(self, since: dict[str, float] | None = None, least: float = 0.0) -> str:
+        """The stage whose hands were busiest: the others wait for it. Empty where none was for more than `least` seconds."""
         spent = {stage: seconds - (since or {}).get(stage, 0.0) for stage, seconds in self.seconds.items()}
         in_workers = spent["reading"] + spent["decoding"]
         shares = {"encoding": spent["encoding"], "storing": spent["storing"]}
         slower = max(("reading", "decoding"), key=lambda stage: spent[stage])
         shares[slower] = in_workers / self.workers
         busiest = max(shares, key=lambda stage: shares[stage])
-        return busiest if shares[busiest] > 0 else ""
+        return busiest if shares[busiest] > least else ""
 
     def bottleneck_now(self) -> str:
-        """The same, since this was asked last."""
-        found = self.bottleneck(self._before)
-        self._before = dict(self.seconds)
+        """The same, since this was asked last; empty where all were idle most of the time, as when a server is waited for."""
+        now = time.monotonic()
+        found = self.bottleneck(self._before, IDLE * (now - self._asked))
+        self._before, self._asked = dict(self.seconds), now
         return found
 
 

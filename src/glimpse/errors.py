@@ -13,6 +13,7 @@
     │   ├── NotACollection           the file is corrupt or something else
     │   ├── ModelMismatch            it was made by another model
     │   └── StorageError             disk full, read-only place, locked by another process
+    │       └── CollectionBusy       another process is indexing into it
     ├── WorkerError                  the processes that decode cannot be started
     └── MissingExtra                 an optional library is not installed
 
@@ -97,6 +98,10 @@ class ModelMismatch(CollectionError):
 
 class StorageError(CollectionError):
     """The disk is full, the place is read-only, or another process holds the file."""
+
+
+class CollectionBusy(StorageError):
+    """Another process is indexing into the collection."""
 
 
 class WorkerError(GlimpseError):

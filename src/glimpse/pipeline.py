@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from itertools import takewhile
 
 from PIL import Image
@@ -23,11 +24,13 @@ from glimpse.embedding import Profile, embedded
 from glimpse.encoder import Encoder
 from glimpse.errors import BadItem, UsageError
 from glimpse.listing import Listing
-from glimpse.run import Run, Wishes
+from glimpse.run import Area, Run, Wishes
 from glimpse.values import Failure, Item, Progress, Report, Sampling, Selection
 from glimpse.workers.events import Ending, Frame, Task
 from glimpse.workers.pool import Pool
 from glimpse.workers.recipe import Recipe
+
+FILES = ("", "-wal", "-shm", "-lock")  # what the names of a collection's files end in
 
 
 def index(
@@ -41,13 +44,19 @@ def index(
     """Bring a collection up to date with places; see `Collection.index`."""
     if not places:
         raise UsageError("there is nothing to index: name a folder with pictures")
-    return bring_up_to_date(collection, listed(places, wishes.selection), places, wishes, progress=progress, stop=stop)
+    areas = [_area(place) for place in places]
+    return bring_up_to_date(collection, listed(places, wishes.selection), areas, wishes, progress=progress, stop=stop)
+
+
+def _area(place: str) -> Area:
+    source = sources.of_place(place)
+    return source.prefix(place), partial(source.covers, place)
 
 
 def bring_up_to_date(
     collection: Collection,
     found: Iterable[Item | Failure],
-    places: Sequence[str],
+    areas: Sequence[Area],
     wishes: Wishes,
     *,
     progress: Callable[[Progress], object] | None,
@@ -72,7 +81,7 @@ def bring_up_to_date(
                     run.commit()
                     return run.report(interrupted=True)
         run.commit()
-        run.forget_missing(places)
+        run.forget_missing(areas)
         tell(run.progress())
         return run.report()
 
@@ -133,5 +142,5 @@ def _listing(
         takewhile(lambda _: not stop(), found),
         lambda count: tell(Progress(count, None, 0, 0, time.monotonic() - began)),
     )
-    listing.remove(f"{collection.path}{suffix}" for suffix in ("", "-wal", "-shm", "-lock"))  # it may be in the folder
+    listing.remove(f"{collection.path}{suffix}" for suffix in FILES)  # it may be in the folder
     return listing

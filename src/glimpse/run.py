@@ -25,6 +25,10 @@ COMMIT_AT = 160  # rows; with what is on its way then, a run that is killed has 
 TELL_EVERY = 0.5  # seconds
 
 
+Area = tuple[str, Callable[[str], bool]]
+"""Where a run has looked: what all keys of a place begin with, and whether a key with that beginning is of the place."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wishes:
     """What a run is asked to do; see `Collection.index`."""
@@ -52,6 +56,9 @@ class Run:
     removed: int = 0
     failures: list[Failure] = field(default_factory=list)
     left: set[str] = field(default_factory=set)  # keys that items of this run moved away from
+    copied: set[bytes] = field(
+        default_factory=set
+    )  # digests of stored items, none of which has gone: not looked for again
     films: dict[str, "_Film"] = field(default_factory=dict)  # those that are being decoded
     moves: dict[str, str] = field(default_factory=dict)  # key → where its content is stored, until the item has ended
     waiting: list[Batch] = field(default_factory=list)
@@ -70,29 +77,38 @@ class Run:
         for item in self.listing:
             entry = self.collection.store.known(item.key)
             if entry is None:
-                yield Task(item)
-            elif _has_changed(item, entry) or not entry.whole or self._is_sampled_otherwise(entry):
+                yield Task(item, sampling=self._sampling(None))
+            elif _has_changed(item, entry) or not entry.whole or self._is_sampled_otherwise(entry.sampling):
                 self._resume(item, entry)
-                yield Task(item, b"" if entry.code or not self._is_done(entry) else entry.digest)
+                known = b"" if entry.code or not self._is_done(entry) else entry.digest
+                yield Task(item, known, sampling=self._sampling(entry))
             elif entry.code and self.wishes.retry_failed:
                 self._resume(item, entry)
-                yield Task(item)
+                yield Task(item, sampling=self._sampling(entry))
             elif entry.code:
                 self.failures.append(Failure(item.key, entry.code, entry.message))
             else:
                 self._keep(item, entry)
 
-    def _is_sampled_otherwise(self, entry: Entry) -> bool:
+    def _sampling(self, entry: Entry | None) -> Sampling:
+        """Which frames of a film are wanted: as asked for now, as before, or the usual ones."""
+        before = Sampling.from_name(entry.sampling) if entry and entry.sampling else Sampling()
+        return self.wishes.sampling or before
+
+    def _is_sampled_otherwise(self, name: str) -> bool:
+        """Whether frames that were chosen in some way are not those that are asked for now; pictures have no such name."""
         wanted = self.wishes.sampling
-        return bool(wanted and entry.sampling and entry.sampling != _name(wanted))
+        return bool(wanted and name and name != wanted.name)
 
     def _is_done(self, entry: Entry) -> bool:
-        return entry.whole and not self._is_sampled_otherwise(entry)
+        return entry.whole and not self._is_sampled_otherwise(entry.sampling)
 
     def _resume(self, item: Item, entry: Entry) -> None:
         """Remember which frames of a film there are already: they need not be embedded again if its content is the same."""
-        if entry.sampling and not self._is_sampled_otherwise(entry):
-            self.films[item.key] = _Film(entry.digest, self.collection.store.times(item.key))
+        if entry.sampling:
+            sampling = self._sampling(entry)
+            times = self.collection.store.times(item.key) if sampling.name == entry.sampling else set()
+            self.films[item.key] = _Film(entry.digest, sampling, times)
 
     def _keep(self, item: Item, entry: Entry) -> None:
         self.unchanged += 1
@@ -112,9 +128,9 @@ class Run:
     def _is_new(self, frame: Frame) -> bool:
         if frame.time is None:
             return self._old_key(frame.item, frame.digest) is None
-        film = self.films.setdefault(frame.item.key, _Film(frame.digest))
+        film = self.films.setdefault(frame.item.key, _Film(frame.digest, self._sampling(None)))
         if film.digest != frame.digest:  # it changed since
-            film = self.films[frame.item.key] = _Film(frame.digest)
+            film = self.films[frame.item.key] = _Film(frame.digest, film.sampling)
         if frame.time in film.times:
             return False
         film.times.add(frame.time)
@@ -124,11 +140,17 @@ class Run:
         """The name under which the same content is stored, if what it named is gone: it has moved from there."""
         if item.key in self.moves:
             return self.moves[item.key]
-        for key, origin in self.collection.store.with_digest(digest):
-            if key not in self.left and key not in self.listing and _is_gone(origin):
+        if digest in self.copied:
+            return None
+        stored = self.collection.store.with_digest(digest)
+        for key, origin, sampling in stored:
+            is_free = key not in self.left and key not in self.listing and not self._is_sampled_otherwise(sampling)
+            if is_free and _is_gone(origin):
                 self.left.add(key)
                 self.moves[item.key] = key
                 return key
+        if stored:
+            self.copied.add(digest)
         return None
 
     # What becomes of it -----------------------------------------------------------------------------------------------
@@ -184,34 +206,34 @@ class Run:
         return not ending.failure and not ending.same and key in self.films and key not in self.moves
 
     def _named(self, frame: Frame) -> Embedding:
-        sampling = "" if frame.time is None else _name(self.wishes.sampling or Sampling())
+        sampling = "" if frame.time is None else self.films[frame.item.key].sampling.name
         return Embedding(frame.item, frame.digest, frame.time, sampling)
 
-    def forget_missing(self, places: Sequence[str]) -> None:
+    def forget_missing(self, areas: Sequence[Area]) -> None:
         """Take out what was in the places and is there no more; what is in a folder that cannot be listed stays."""
         closed = tuple(f"{key}{os.sep}" for key in self.listing.failures)
-        gone = {key for place in places for key in self._missing(place) if not key.startswith(closed)}
+        gone = {key for area in areas for key in self._missing(area) if not key.startswith(closed)}
         self.removed = self.collection.remove(gone) if gone else 0
         stale = [
             key
             for key, origin, failed in self.collection.store.origins()
-            if failed and self._is_stale(key, origin, places)
+            if failed and self._is_stale(key, origin, areas)
         ]
         if stale:
             self.collection.remove(stale)
 
-    def _missing(self, place: str) -> Iterator[str]:
-        source = sources.of_place(place)
-        for key, origin, _ in self.collection.store.origins(source.prefix(place)):
-            if key not in self.listing and source.covers(place, key) and _is_gone(origin):
+    def _missing(self, area: Area) -> Iterator[str]:
+        prefix, covers = area
+        for key, origin, _ in self.collection.store.origins(prefix):
+            if key not in self.listing and covers(key) and _is_gone(origin):
                 yield key
 
-    def _is_stale(self, key: str, origin: Origin, places: Sequence[str]) -> bool:
+    def _is_stale(self, key: str, origin: Origin, areas: Sequence[Area]) -> bool:
         """Whether a failure says nothing any more: it was looked for and not found, or its file is gone, wherever it was."""
         if key in self.listing:
             return False
         is_gone = origin[0] == "folder" and _is_gone(origin)
-        return is_gone or any(sources.of_place(place).covers(place, key) for place in places)
+        return is_gone or any(covers(key) for _, covers in areas)
 
     # How it goes ------------------------------------------------------------------------------------------------------
 
@@ -252,9 +274,10 @@ class Run:
 
 @dataclass(slots=True)
 class _Film:
-    """A film that is being decoded: its content, and the times of the frames that there are."""
+    """A film that is being decoded: its content, how frames are chosen, and the times of those that there are."""
 
     digest: bytes
+    sampling: Sampling
     times: set[float] = field(default_factory=set)
 
 
@@ -263,10 +286,6 @@ _NO_ROWS: Rows = np.empty((0, 0), np.float32)
 
 def _has_changed(item: Item, entry: Entry) -> bool:
     return (entry.size, entry.mtime_ns) != (item.size, item.mtime_ns)
-
-
-def _name(sampling: Sampling) -> str:
-    return sampling.mode if sampling.mode == "keyframes" else f"{sampling.mode} {sampling.seconds:g}"
 
 
 def _is_gone(origin: Origin) -> bool:

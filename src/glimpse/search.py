@@ -18,7 +18,7 @@ class Matrix:
     Attributes:
         rows: float32 (n, dim), of unit length.
         starts: int64 (items + 1,): the rows of item i are those from starts[i] up to starts[i + 1], at least one.
-        times: float64 (n,): seconds in the film, -1 for pictures.
+        times: float64 (n,): seconds in the film, -infinity for pictures.
         durations: float64 (items,): seconds, -1 where nobody knows.
     """
 

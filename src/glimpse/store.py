@@ -1,9 +1,10 @@
 """The tables of a collection: items, their frames, failures, and the generation that made it all; see `database` for the schema.
 
-Knows neither models nor decoders, and what is searched only as rows. A picture is one frame at the time -1.
+Knows neither models nor decoders, and what is searched only as rows. A picture is one frame at a time before all times.
 """
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ class Entry:
     metadata: str = ""
 
 
-_PICTURE = -1.0  # the time of a picture, which has none
+_PICTURE = -math.inf  # the time of a picture, which has none; films may begin before 0
 _LAST_LETTER = 0x10FFFF
 _PAGE = 10_000  # keys
 
@@ -84,7 +85,7 @@ class Store:
         """How many pictures and films there are, how many frames films have, and how many items failed."""
         row = self.one(
             "SELECT (SELECT count(*) FROM items WHERE sampling = ''), (SELECT count(*) FROM items WHERE sampling <> ''), "
-            "(SELECT count(*) FROM frames WHERE time >= 0), (SELECT count(*) FROM failures)"
+            "(SELECT count(*) FROM frames WHERE time > -9e999), (SELECT count(*) FROM failures)"
         )
         return dict(zip(("pictures", "films", "frames", "failed"), row, strict=True))
 
@@ -119,13 +120,15 @@ class Store:
             rows = self._db.execute("SELECT time FROM frames JOIN items ON items.id = item WHERE key = ?", (key,))
             return {time for (time,) in rows}
 
-    def with_digest(self, digest: bytes) -> list[tuple[str, Origin]]:
-        """Keys and origins of the items that have this content, all of it embedded."""
+    def with_digest(self, digest: bytes) -> list[tuple[str, Origin, str]]:
+        """Keys, origins and samplings of the items that have this content, all of it embedded and none of it broken."""
         with explained(self.path):
             rows = self._db.execute(
-                "SELECT key, origin FROM items WHERE digest = ? AND whole ORDER BY key", (digest,)
+                "SELECT key, origin, sampling FROM items WHERE digest = ? AND whole "
+                "AND key NOT IN (SELECT key FROM failures) ORDER BY key",
+                (digest,),
             ).fetchall()
-        return [(key, tuple(json.loads(origin))) for key, origin in rows]
+        return [(key, tuple(json.loads(origin)), sampling) for key, origin, sampling in rows]
 
     def origins(self, prefix: str = "") -> Iterator[tuple[str, Origin, bool]]:
         """Keys that begin so, in order, with their origins and whether they failed; not all of them at once in memory."""
@@ -155,7 +158,7 @@ class Store:
         row = place and self.one(
             "SELECT key, time FROM frames JOIN items ON items.id = item WHERE frames.id = ?", place
         )
-        return (row[0], row[1] if row[1] >= 0 else None) if row else (key, None)
+        return (row[0], None if row[1] == _PICTURE else row[1]) if row else (key, None)
 
     def places(self, key: str) -> list[int]:
         """Where the rows of a key are: one of a picture or a frame, all of a film, in the order of time."""
@@ -278,7 +281,7 @@ class Store:
 
 
 def _key(item: str, time: float) -> str:
-    return frame_key(item, time if time >= 0 else None)
+    return frame_key(item, None if time == _PICTURE else time)
 
 
 def _as_json(item: Item) -> tuple[str, str]:

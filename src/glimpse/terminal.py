@@ -28,9 +28,9 @@ def say(sentence: str) -> None:
             print(printable(sentence), file=sys.stderr, flush=True)
 
 
-def show_json(value: Any) -> None:
-    """A result for programs."""
-    print(json.dumps(value, ensure_ascii=False, indent=2))
+def show_json(value: Any, *, line: bool = False) -> None:
+    """A result for programs; one of several, as they come, is a line each."""
+    print(json.dumps(value, ensure_ascii=False, indent=None if line else 2), flush=line)
 
 
 def show_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

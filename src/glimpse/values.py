@@ -176,6 +176,17 @@ class Sampling:
     mode: Literal["shots", "keyframes", "every"] = "shots"
     seconds: float = 10.0
 
+    @property
+    def name(self) -> str:
+        """What a collection keeps of it."""
+        return self.mode if self.mode == "keyframes" else f"{self.mode} {self.seconds!r}"
+
+    @classmethod
+    def from_name(cls, name: str) -> "Sampling":
+        """What `name` was made of."""
+        mode, _, seconds = name.partition(" ")
+        return cls(mode, float(seconds)) if seconds else cls(mode)  # type: ignore[arg-type]
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from itertools import groupby, islice
+from itertools import chain, groupby, islice
 from pathlib import Path
 from tarfile import (
     AREGTYPE,
@@ -57,6 +57,11 @@ class Member(NamedTuple):
     mtime_ns: int
 
     @property
+    def key(self) -> str:
+        """What its key has after the tar's: names with and without `./` are the same."""
+        return folder.key_of(self.name.removeprefix("./"))
+
+    @property
     def parts(self) -> list[str]:
         """Its name as `Rules` wants it."""
         return [part for part in self.name.split("/") if part not in ("", ".", "..")] or [""]
@@ -77,7 +82,8 @@ class Member(NamedTuple):
 def items(place: str, selection: Selection = EVERYTHING) -> Iterator[Item | Failure]:
     """The members of a tar, or of all tars that a glob matches, in the order in which they are there.
 
-    A tar that is damaged or ends early gives what comes before that, and a failure under its own key.
+    Of members with the same name the last counts, as `tar` has it. A tar that is damaged or ends early gives what comes before
+    that, and a failure under its own key; one without any file is a failure, too.
 
     Raises:
         UsageError: there is no such file, or it is compressed.
@@ -90,7 +96,14 @@ def items(place: str, selection: Selection = EVERYTHING) -> Iterator[Item | Fail
 
 
 prefix = folder.prefix
-covers = folder.covers
+
+
+def covers(place: str, key: str) -> bool:
+    """Whether a key is that of a member, or the tar's own: no item has that one, but failures, which a tar that is whole ends.
+
+    A folder's "unsupported-format" for a tar ends so, too, once the tar is indexed by its name.
+    """
+    return folder.covers(place, key)
 
 
 def region(path: str, offset: int, size: int, _name: str) -> Region:
@@ -104,16 +117,9 @@ def read(path: str, offset: int, size: int, _name: str) -> bytes:
     Raises:
         BadItem: "vanished", "unreadable", "memory" or "truncated".
     """
-    try:
-        with Path(path).open("rb") as file:
-            file.seek(offset)
-            data = file.read(size)
-    except MemoryError as error:
-        raise BadItem("memory", FAILURE_CODES["memory"]) from error
-    except FileNotFoundError as error:
-        raise BadItem("vanished", FAILURE_CODES["vanished"]) from error
-    except (OSError, ValueError) as error:
-        raise BadItem("unreadable", FAILURE_CODES["unreadable"]) from error
+    with folder.explained(), Path(path).open("rb") as file:
+        file.seek(offset)
+        data = file.read(size)
     if len(data) < size:
         raise BadItem("truncated", FAILURE_CODES["truncated"])
     return data
@@ -143,15 +149,41 @@ def _names(path: str, _mtime_ns: int, _size: int) -> tuple[frozenset[str], bool]
 
 def _items(path: str, tar: Item, selection: Selection) -> Iterator[Item | Failure]:
     try:
-        with Path(path).open("rb") as file:
+        with folder.explained(), Path(path).open("rb") as file:
             _refuse_compressed(file, path)
-            for _, group in groupby(members(file), key=lambda one: one.group if isinstance(one, Member) else None):
+            last, found = _replaced(file), members(file)
+            if (first := next(found, None)) is None:
+                yield Failure(tar.key, "empty", "the tar has no files in it")
+                return
+            for _, group in groupby(
+                chain([first], found), key=lambda one: one.group if isinstance(one, Member) else None
+            ):
                 while some := list(islice(group, GROUP)):
-                    yield from _together(file, tar, some, selection)
-    except FileNotFoundError:
-        yield Failure(tar.key, "vanished", FAILURE_CODES["vanished"])
-    except OSError:
-        yield Failure(tar.key, "unreadable", FAILURE_CODES["unreadable"])
+                    yield from _together(file, tar, [one for one in some if not _is_old(one, last)], selection)
+    except BadItem as error:
+        yield Failure(tar.key, error.code, error.message)
+
+
+def _replaced(file: BinaryIO) -> dict[int, int]:
+    """Where the last of those members is that are there more than once, by the hash of their name.
+
+    Of all names only the hashes are in memory, a number for each.
+    """
+    seen, last = set[int](), dict[int, int]()
+    for member in members(file):
+        if isinstance(member, Member):
+            name = hash(member.key)
+            if name in seen:
+                last[name] = member.offset
+            seen.add(name)
+    return last
+
+
+def _is_old(member: Member | BadItem, last: dict[int, int]) -> bool:
+    """Whether a picture is there again further on; texts count for the pictures that they are beside."""
+    if isinstance(member, BadItem) or not last or _is_beside(member):
+        return False
+    return last.get(hash(member.key), member.offset) != member.offset
 
 
 def _refuse_compressed(file: BinaryIO, path: str) -> None:
@@ -177,7 +209,7 @@ def _together(
     for member in found:
         if isinstance(member, BadItem):
             yield Failure(tar.key, member.code, member.message)
-        elif _kind(member) not in (*TEXTS, *NUMBERS, *OBJECTS, *OTHERS):
+        elif not _is_beside(member):
             pictures += [member] if meant.allows(member.parts) else []
         elif member.size <= room and _kind(member) not in OTHERS and beside.allows(member.parts):
             room -= member.size
@@ -187,6 +219,10 @@ def _together(
         yield _item(tar, member, metadata)
 
 
+def _is_beside(member: Member) -> bool:
+    return _kind(member) in (*TEXTS, *NUMBERS, *OBJECTS, *OTHERS)
+
+
 def _kind(member: Member) -> str:
     return member.extension.rpartition(".")[2].lower()
 
@@ -194,8 +230,7 @@ def _kind(member: Member) -> str:
 def _item(tar: Item, member: Member, metadata: dict[str, Any]) -> Item:
     origin = ("archive", str(tar.origin[1]), member.offset, member.size, member.name)
     mtime_ns = member.mtime_ns or tar.mtime_ns  # some writers leave all times at zero
-    name = folder.key_of(member.name.removeprefix("./"))
-    return Item(f"{tar.key}/{name}", member.size, mtime_ns, origin, dict(metadata))
+    return Item(f"{tar.key}/{member.key}", member.size, mtime_ns, origin, dict(metadata))
 
 
 def _facts(member: Member, data: bytes) -> dict[str, Any]:

@@ -8,6 +8,7 @@ What a file is, its bytes say (see `decoders`): names are looked at only to leav
 import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from stat import S_ISREG
@@ -17,6 +18,8 @@ from glimpse.sources._rules import EVERYTHING, Rules, matches, split
 from glimpse.values import FAILURE_CODES, Failure, Item, Region, Selection
 
 PathLike = str | os.PathLike[str]
+_ESCAPED = re.compile(r"\\(?=x(?:00|5c|[89a-f][0-9a-f])|ud[89a-f][0-9a-f]{2})")
+_HALVES = re.compile(r"[\ud800-\udc7f\udd00-\udfff]")  # of characters; the rest stand for bytes that are not UTF-8
 
 
 def items(place: PathLike, selection: Selection = EVERYTHING) -> Iterator[Item | Failure]:
@@ -29,10 +32,20 @@ def items(place: PathLike, selection: Selection = EVERYTHING) -> Iterator[Item |
         UsageError: as `root` does; of a glob, for the folder before its first *, ? or [.
     """
     base, segments = _split(place)
+    if not segments:
+        return items_at(base, selection)
     path = os.fspath(root(base))
-    if os.path.isdir(path):
-        return _walk(path, Rules(selection, segments))
-    return _named(path, selection) if not segments else iter(())
+    return _walk(path, Rules(selection, segments)) if os.path.isdir(path) else iter(())
+
+
+def items_at(path: PathLike, selection: Selection = EVERYTHING) -> Iterator[Item | Failure]:
+    """As `items`, of a path that is meant literally, whatever signs are in it.
+
+    Raises:
+        UsageError: as `root` does.
+    """
+    path = os.fspath(root(os.path.abspath(path)))  # noqa: PTH100  (resolve() follows links)
+    return _walk(path, Rules(selection)) if os.path.isdir(path) else _named(path, selection)
 
 
 def prefix(place: PathLike) -> str:
@@ -43,12 +56,22 @@ def prefix(place: PathLike) -> str:
 def covers(place: PathLike, key: str) -> bool:
     """Whether a key is the place's own or is below it; of a glob, whether the key or a folder above it matches."""
     base, segments = _split(place)
-    top = key_of(_absolute(base))
-    if key == top:
-        return not segments
-    inside = os.path.join(top, "")
+    if not segments:
+        return covers_path(_absolute(base), key)
+    inside = os.path.join(key_of(_absolute(base)), "")
     parts = key.removeprefix(inside).split(os.sep)
     return key.startswith(inside) and matches(parts, [key_of(segment) for segment in segments])
+
+
+def prefix_path(path: PathLike) -> str:
+    """As `prefix`, of a path that is meant literally, and may be there no more."""
+    return key_of(os.path.abspath(path))  # noqa: PTH100  (resolve() follows links)
+
+
+def covers_path(path: PathLike, key: str) -> bool:
+    """As `covers`, of a path that is meant literally, and may be there no more."""
+    top = prefix_path(path)
+    return key == top or key.startswith(os.path.join(top, ""))
 
 
 def region(path: str) -> Region:
@@ -62,11 +85,22 @@ def read(path: PathLike, size: int = -1) -> bytes:
     Raises:
         BadItem: "vanished", "memory", or "unreadable" (as is what is no regular file).
     """
-    try:
+    with explained():
         if not S_ISREG(os.stat(path).st_mode):  # a pipe may never end
             raise BadItem("unreadable", FAILURE_CODES["unreadable"])
         with Path(path).open("rb") as file:
             return file.read(size)
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """What the system says while a file is read, as a code.
+
+    Raises:
+        BadItem: "vanished", "memory" or "unreadable".
+    """
+    try:
+        yield
     except MemoryError as error:
         raise BadItem("memory", FAILURE_CODES["memory"]) from error
     except FileNotFoundError as error:
@@ -127,10 +161,11 @@ def item(path: PathLike) -> Item:
 def key_of(path: PathLike) -> str:
     r"""A path as text that can be stored, another one for every path.
 
-    Bytes that are not UTF-8, and NUL, are written as escapes, `\xff`; where a name has such an escape of its own, its
+    Bytes that are not UTF-8, and NUL, are written as escapes, `\xff`, and halves of characters as `\ud800`; where a name has such an escape of its own, its
     backslash is written as one: `\x5cxff`.
     """
-    text = re.sub(r"\\(?=x(?:00|5c|[89a-f][0-9a-f]))", r"\\x5c", os.fspath(path)).replace("\0", r"\x00")
+    text = _ESCAPED.sub(r"\\x5c", os.fspath(path)).replace("\0", r"\x00")
+    text = _HALVES.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 

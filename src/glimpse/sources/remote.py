@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from glimpse.errors import BadItem, MissingExtra, UsageError
 from glimpse.sources import is_url
 from glimpse.sources._rules import EVERYTHING, Rules, matches, split
+from glimpse.sources.folder import key_of
 from glimpse.values import FAILURE_CODES, Failure, Item, Region, Selection
 
 MAX_BYTES = 512 << 20  # of one object; it is in memory as a whole
@@ -28,6 +29,7 @@ _LOUD, _SILENCE = "gcsfs", logging.NullHandler()
 _PIECE = 1 << 20
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
 _HERE = ("file", "local", "dir", "memory", "data")  # what fsspec opens, too, but is on no server, or is made of others
+_UNTRIED = ("ftp",)  # needs more than a URL to be opened, and prints what it stumbles over
 _LAYERS = (
     "zip",
     "tar",
@@ -82,16 +84,17 @@ def items(place: str, selection: Selection = EVERYTHING) -> Iterator[Item | Fail
 
 def prefix(place: str) -> str:
     """The URL without slashes at its end; of a glob, up to the folder before its first *, ? or [."""
-    return _split(place)[0].rstrip("/")
+    return key_of(_split(place)[0].rstrip("/"))
 
 
 def covers(place: str, key: str) -> bool:
     """Whether a key is the place's own or is below it; of a glob, whether the key or a folder above it matches."""
     base, segments = _split(place)
-    top = base.rstrip("/")
+    top = key_of(base.rstrip("/"))
     if key == top:
         return not segments
-    return key.startswith(f"{top}/") and matches(key.removeprefix(f"{top}/").split("/"), segments)
+    inner = [key_of(segment) for segment in segments]
+    return key.startswith(f"{top}/") and matches(key.removeprefix(f"{top}/").split("/"), inner)
 
 
 def region(_url: str) -> Region | None:
@@ -103,10 +106,15 @@ def read(url: str) -> bytes:
     """Fetch an object whole; what may pass is tried again.
 
     Raises:
-        BadItem: "vanished", "unreadable", "timeout", or "memory" for more than MAX_BYTES.
-        MissingExtra: the library for this kind of server is not installed.
+        BadItem: "vanished", "unreadable" (as is what no library here opens), "timeout", or "memory" for more than MAX_BYTES.
     """
-    system = _system(url)
+    try:
+        url.encode()
+        system = _system(url)
+    except UnicodeEncodeError as error:
+        raise BadItem("unreadable", "the URL is no UTF-8: write such bytes as %FF") from error
+    except (UsageError, MissingExtra) as error:
+        raise BadItem("unreadable", str(error)) from error
     fetch = (
         partial(_streamed, system, url) if _is_http(url) else partial(system.cat_file, url, start=0, end=MAX_BYTES + 1)
     )
@@ -122,8 +130,12 @@ def read(url: str) -> bytes:
 
 
 def is_gone(url: str) -> bool:
-    """Whether the server says that there is no such object; False where it does not answer or refuses."""
-    system = _system(url)
+    """Whether the server says that there is no such object; False where it does not answer or refuses, or cannot be asked."""
+    try:
+        url.encode()
+        system = _system(url)
+    except (UnicodeEncodeError, UsageError, MissingExtra):
+        return False
     try:
         return bool(_tried(lambda: system.info(url), _waits(url))["type"] != "file")
     except Exception as error:  # noqa: BLE001  (each library has its own)
@@ -136,7 +148,8 @@ def item(url: str) -> Item:
     Raises:
         UsageError: the URL cannot be right.
     """
-    return Item(_checked(url), -1, 0, ("remote", _checked(url)))
+    where = _checked(url)
+    return Item(key_of(where), -1, 0, ("remote", where))
 
 
 def is_several(url: str) -> bool:
@@ -162,6 +175,8 @@ def _checked(url: str) -> str:
         raise UsageError(f"{url} is no URL: check it") from error
     if not rest.strip("/"):
         raise UsageError(f"{url} names no server: check it")
+    if scheme in _UNTRIED:
+        raise UsageError(_unknown(scheme))
     if password is not None:
         raise UsageError(
             f"{scheme}://…@{rest.rpartition('@')[2]}: leave the password out, see docs/sources.md for where it goes"
@@ -189,8 +204,10 @@ def _system(url: str) -> Any:
         return fsspec.filesystem(scheme, use_listings_cache=False, **_options(scheme))
     except ImportError as error:
         raise MissingExtra(_missing(scheme)) from error
-    except ValueError as error:
-        raise UsageError(f"there is no kind of server called {scheme}://: check the URL") from error
+    except (ValueError, TypeError) as error:  # no such name, or one that needs more than the name
+        raise UsageError(_unknown(scheme)) from error
+    except Exception as error:
+        raise _refusal(url, error) from error
 
 
 def _options(scheme: str) -> dict[str, Any]:
@@ -202,6 +219,10 @@ def _options(scheme: str) -> dict[str, Any]:
     if scheme in ("s3", "s3a"):
         return {"config_kwargs": {"connect_timeout": CONNECT, "read_timeout": READ}}
     return {"requests_timeout": READ} if scheme in ("gs", "gcs") else {}
+
+
+def _unknown(scheme: str) -> str:
+    return f"there is no kind of server called {scheme}:// that could be opened: check the URL"
 
 
 def _missing(scheme: str) -> str:
@@ -222,7 +243,7 @@ def _walk(system: Any, top: str, rules: Rules) -> Iterator[Item | Failure]:
             if not parts:
                 raise _refusal(top, error) from error
             why = _explained(error)
-            yield Failure(url, why.code, why.message)
+            yield Failure(key_of(url), why.code, why.message)
             continue
         inner = []
         for name, info in _named(system, url, found):
@@ -242,7 +263,7 @@ def _named(system: Any, url: str, found: list[dict[str, Any]]) -> list[tuple[str
 
 def _item(url: str, info: dict[str, Any]) -> Item:
     size = info.get("size")
-    return Item(url, -1 if size is None else int(size), _stamp(info), ("remote", url))
+    return Item(key_of(url), -1 if size is None else int(size), _stamp(info), ("remote", url))
 
 
 def _stamp(info: dict[str, Any]) -> int:

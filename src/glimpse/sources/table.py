@@ -55,7 +55,8 @@ def items(place: str, selection: Selection = EVERYTHING) -> Iterator[Item | Fail
     """What the rows of a table, or of all tables that a glob matches, name or hold, in their order.
 
     Patterns are about paths and URLs as they are written; rows with bytes have none. A row that cannot be used is a failure
-    under `table#row`.
+    under `table#row`, where a column has names under `table#row row`: the number alone may be another row's name. So is a row
+    with bytes by a name that was there already.
 
     Raises:
         UsageError: there is no such file, or it has no column by that name, or none that one would guess.
@@ -93,12 +94,8 @@ def read(path: str, at: int, column: str, _key_column: str, _name: str) -> bytes
         BadItem: "vanished", "unreadable", "corrupt", "empty" or "memory".
         MissingExtra: it is parquet, and pyarrow is not installed.
     """
-    try:
+    with folder.explained():
         cell = _cell(path, at, column)
-    except MemoryError as error:
-        raise BadItem("memory", FAILURE_CODES["memory"]) from error
-    except FileNotFoundError as error:
-        raise BadItem("vanished", FAILURE_CODES["vanished"]) from error
     found = None if cell is None else _content(cell, column)
     if not isinstance(found, bytes):
         raise BadItem("vanished", "the row has no bytes any more")
@@ -133,11 +130,22 @@ def _items(path: str, selection: Selection) -> Iterator[Item | Failure]:
     column = _column(path, table, selection.column)
     if selection.key_column is not None and selection.key_column not in table.columns:
         raise UsageError(_no_column(path, table, f"no column {selection.key_column!r}", "--key-column"))
+    names = set[int]()  # their hashes, a number for each row
     for row in table.rows([column, *(one for one in table.columns if one != column)]):
         try:
-            yield from _offered(path, row, column, selection)
+            for item in _offered(path, row, column, selection):
+                if selection.key_column is not None and item.origin[0] == "table":
+                    _remember(item.key, names)
+                yield item
         except BadItem as error:
-            yield Failure(f"{folder.key_of(path)}#{row.number}", error.code, error.message)
+            number = row.number if selection.key_column is None else f"row {row.number}"
+            yield Failure(f"{folder.key_of(path)}#{number}", error.code, error.message)
+
+
+def _remember(key: str, names: set[int]) -> None:
+    if hash(key) in names:
+        raise BadItem("corrupt", "an earlier row has the same name")
+    names.add(hash(key))
 
 
 def _column(path: str, table: Table, asked: str | None) -> str:
@@ -194,7 +202,7 @@ def _named(path: str, where: str) -> Item:
         try:
             return remote.item(where)
         except UsageError as error:
-            raise BadItem("unreadable", str(error)) from error
+            raise BadItem("unreadable", folder.key_of(str(error))) from error
     return folder.item(os.path.normpath(Path(path).parent / where))
 
 
@@ -250,16 +258,12 @@ def _open(path: str) -> Table:
     Raises:
         BadItem: "empty", "corrupt", "vanished" or "unreadable".
     """
-    try:
+    with folder.explained():
         if not Path(path).stat().st_size:
             raise BadItem("empty", FAILURE_CODES["empty"])
         kind = Path(path).suffix.lower()
         opener = {".parquet": _open_parquet, ".csv": _open_csv, ".tsv": _open_csv}.get(kind, _open_jsonl)
         return opener(path)
-    except FileNotFoundError as error:
-        raise BadItem("vanished", FAILURE_CODES["vanished"]) from error
-    except OSError as error:
-        raise BadItem("unreadable", FAILURE_CODES["unreadable"]) from error
 
 
 def _cell(path: str, at: int, column: str) -> Any:

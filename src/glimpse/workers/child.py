@@ -23,7 +23,7 @@ from glimpse import pixels
 from glimpse.decoders import image
 from glimpse.decoders.footage import containers
 from glimpse.errors import BadItem
-from glimpse.values import FAILURE_CODES, Pixels
+from glimpse.values import FAILURE_CODES, Pixels, Sampling
 from glimpse.workers.content import Content
 from glimpse.workers.limits import PIXELS_PER_SECOND, allow_cpu, confine
 from glimpse.workers.recipe import Recipe
@@ -161,7 +161,8 @@ class Worker:
                 self._send(task, content, task["time"], film.at(task["time"]))
                 return {}
             self._say(id=task["id"], duration=film.duration)
-            for moment, picture in film.frames(self._recipe.sampling, self._alive):
+            sampling = Sampling(**task["sampling"]) if task.get("sampling") else self._recipe.sampling
+            for moment, picture in film.frames(sampling, self._alive):
                 self._check_size(picture)
                 self._send(task, content, moment, picture)
         return {}

@@ -2,16 +2,23 @@
 
 from dataclasses import dataclass
 
-from glimpse.values import Failure, Item, Pixels, Region
+from glimpse.values import Failure, Item, Pixels, Region, Sampling
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """An item to decode: `known` is the digest stored for it, `time` the one frame of a film that is wanted."""
+    """An item to decode.
+
+    Attributes:
+        known: the digest stored for it: content that has it is not decoded.
+        time: the one frame of a film that is wanted.
+        sampling: which frames of a film; None: as the recipe says.
+    """
 
     item: Item
     known: bytes = b""
     time: float | None = None
+    sampling: Sampling | None = None
 
 
 @dataclass(frozen=True, slots=True)

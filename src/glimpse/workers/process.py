@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -69,7 +69,9 @@ class Process:
         if job.region:
             where = {"path": job.region.path, "offset": job.region.offset, "size": job.region.size}
         inline = job.region is None
-        self.tell(id=job.number, known=job.task.known.hex(), time=job.task.time, inline=inline, **where)
+        sampling = asdict(job.task.sampling) if job.task.sampling else None
+        facts = {"known": job.task.known.hex(), "time": job.task.time, "sampling": sampling}
+        self.tell(id=job.number, inline=inline, **facts, **where)
         if inline:
             with suppress(OSError):
                 self.connection.send_bytes(job.data)
