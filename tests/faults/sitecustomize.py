@@ -4,6 +4,7 @@ No picture is known that kills today's decoders; those of tomorrow have not been
 """
 
 import ctypes
+import json
 import os
 import signal
 import sys
@@ -37,15 +38,37 @@ def _odd(_):
     raise KeyError("0x7ffd1234abcd")
 
 
-_LIE = b'{"id": 0, "slot": 999999, "shape": [1]}'
+def _framed(text):
+    return len(text).to_bytes(4, "big") + text
+
+
+def _shrink(_):
+    """Make the memory that is shared with the program smaller, and have it look there."""
+    os.ftruncate(int(sys.argv[2]), 0)
+
+
+def _frame(**facts):
+    """Say that there is a picture, for the item that the program takes this worker to be at."""
+    usual = {"slot": 0, "shape": [32, 32], "time": None, "digest": "00" * 32}
+    return lambda number: _say(_framed(json.dumps({"id": int(number)} | usual | facts).encode()))
+
+
 _FAULTS = {
     "segfault": lambda _: ctypes.string_at(0),
     "spin": _spin,
     "sleep": lambda _: time.sleep(1000),
-    "killed": lambda _: os.kill(os.getpid(), signal.SIGKILL),  # as the system does where memory is short
+    "killed": lambda _: signal.raise_signal(signal.SIGKILL),  # as the system does where memory is short
     "allocate": lambda _: bytearray(1 << 44),
     "babble": lambda _: _say(b"\xff" * 4096),
-    "lie": lambda _: _say(len(_LIE).to_bytes(4, "big") + _LIE),
+    "nested": lambda _: _say(_framed(b"[" * 60_000)),
+    "half": lambda _: _say((5000).to_bytes(4, "big") + b"{"),
+    "shrink": _shrink,
+    "slot": _frame(slot=999_999),
+    "infinite": lambda number: _say(_framed(b'{"id": %d, "slot": Infinity, "shape": [32, 32]}' % int(number))),
+    "nan": lambda number: _say(
+        _framed(b'{"id": %d, "slot": 0, "shape": [32, 32], "time": NaN, "digest": "%s"}' % (int(number), b"00" * 32))
+    ),
+    "shape": _frame(shape=[16, 16]),
     "once": _once,
     "odd": _odd,
 }

@@ -1,7 +1,8 @@
-"""What a worker may use: memory, processor time, wall-clock time; and what it may not do: reach a network, run a program, write a file.
+"""What a worker may use (memory, processor time, time), and what it may not do: reach a network, run programs, write files.
 
 Knows no pictures. The system enforces all of it (`setrlimit(2)`, and on Linux `seccomp(2)`), so that it holds for a decoder that
-was taken over by a hostile file too.
+was taken over by a hostile file too. What such a one still can: read what the person can read, and empty files that the person may
+write; but it cannot send anything anywhere.
 """
 
 import contextlib
@@ -26,11 +27,13 @@ class Limits:
         memory: bytes of address space. 0: a share of what the machine has, 1 to 4 GB.
         cpu: seconds of processor time for an item (or between two frames of a film), and more for each pixel it has.
         wall: seconds of waiting for a sign of life.
+        item: seconds for an item in all, however much life it shows: a film may take hours.
     """
 
     memory: int = 0
     cpu: float = 10.0
     wall: float = 120.0
+    item: float = 6 * 3600.0
 
     @property
     def address_space(self) -> int:
@@ -78,11 +81,18 @@ _LOAD_WORD, _JUMP_IF_EQUAL, _JUMP_IF_AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06 
 _NUMBER, _ARCHITECTURE = 0, 4  # offsets in struct seccomp_data
 _FOREIGN = 0x4000_0000  # where the numbers of the x32 interface begin
 
-# socket, connect, bind, socketpair, execve, execveat, ptrace, process_vm_writev, io_uring_setup
+# socket, connect, bind, socketpair; execve, execveat; ptrace, process_vm_writev, kill, tkill, io_uring_setup;
+# truncate, ftruncate; then unlink, rmdir, rename, link, symlink, mkdir, mknod, chmod, fchmod, chown and those of them that end in -at, -at2
 _FORBIDDEN = {
-    "x86_64": (0xC000003E, 41, 42, 49, 53, 59, 322, 101, 311, 425),
-    "aarch64": (0xC00000B7, 198, 203, 200, 199, 221, 281, 117, 271, 425),
-}
+    "x86_64": (
+        0xC000003E, 41, 42, 49, 53, 59, 322, 101, 311, 62, 200, 425, 76, 77,
+        87, 263, 84, 82, 264, 316, 86, 265, 88, 266, 83, 258, 133, 259, 90, 91, 268, 452, 92, 93, 94, 260,
+    ),
+    "aarch64": (
+        0xC00000B7, 198, 203, 200, 199, 221, 281, 117, 271, 129, 130, 425, 45, 46,
+        35, 38, 276, 37, 36, 34, 33, 52, 53, 452, 54, 55,
+    ),
+}  # fmt: skip
 """By machine: its AUDIT_ARCH, and the numbers of system calls that no decoder needs."""
 
 

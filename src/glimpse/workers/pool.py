@@ -10,17 +10,19 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import replace
+from functools import partial
 from multiprocessing.connection import wait
 from types import TracebackType
 from typing import Any, Self
 
 from glimpse import sources
-from glimpse.errors import BadItem, WorkerError
+from glimpse.errors import BadItem, GlimpseError, WorkerError
 from glimpse.values import FAILURE_CODES, Failure, Item
 from glimpse.workers.events import Ending, Event, Job, Task
-from glimpse.workers.process import Process
+from glimpse.workers.process import DIGEST, Process, sound
+from glimpse.workers.readers import Readers
 from glimpse.workers.recipe import Recipe
 
 READERS = 8  # threads that read what workers cannot
@@ -28,6 +30,7 @@ READ_AHEAD = 256_000_000  # bytes read by them and not taken yet, of items whose
 UNKNOWN_SIZE = 8_000_000  # bytes, for the above
 TICK = 0.1  # seconds
 LARGEST_MESSAGE = 65_536  # bytes a worker may say at once
+MESSAGES = 64  # heard from one worker before the others have their turn
 STARTS = 3  # in a row that may fail
 
 
@@ -47,7 +50,7 @@ class Pool:
         self._again: deque[Job] = deque()
         self._ready: deque[Job] = deque()  # read by a thread, or taken back from a worker that died
         self._reading: dict[Future[bytes | Failure], Job] = {}
-        self._readers = ThreadPoolExecutor(READERS, "glimpse-reader")
+        self._readers = Readers(READERS)
         self._lost_starts = 0
 
     def __enter__(self) -> Self:
@@ -60,7 +63,7 @@ class Pool:
 
     def close(self) -> None:
         """End all workers."""
-        self._readers.shutdown(wait=False, cancel_futures=True)
+        self._readers.close()
         for worker in self._workers:
             worker.end()
         self._workers.clear()
@@ -107,7 +110,7 @@ class Pool:
             if job.region:
                 self._ready.append(job)
             else:
-                self._reading[self._readers.submit(_read, job)] = job
+                self._reading[self._readers.submit(partial(_read, job))] = job
 
     def _may_read(self) -> bool:
         """Whether the readers, and what they have read, leave room for more."""
@@ -149,7 +152,7 @@ class Pool:
         for connection in wait(list(busy), patience):
             happened = True
             yield from self._hear(busy[connection], wanted)  # type: ignore[index]
-        for worker in [one for one in self._workers if one.is_overdue(self._recipe.limits.wall)]:
+        for worker in [one for one in self._workers if one.is_overdue(self._recipe.limits)]:
             happened = True
             yield from self._bury(worker, "timeout")
         if not happened:
@@ -167,11 +170,15 @@ class Pool:
                 self._ready.append(job)
 
     def _hear(self, worker: Process, wanted: Callable[[Item, bytes], bool]) -> Iterator[Event]:
-        """All that a worker has to say."""
+        """What a worker has to say."""
         try:
-            while worker.connection.poll():
-                yield from self._understand(worker, json.loads(worker.connection.recv_bytes(LARGEST_MESSAGE)), wanted)
-        except (EOFError, OSError, ValueError, KeyError, TypeError, IndexError):  # dead, or not itself any more
+            for _ in range(MESSAGES):
+                if worker.connection.poll():
+                    said = json.loads(worker.connection.recv_bytes(LARGEST_MESSAGE))
+                    yield from self._understand(worker, said, wanted)
+        except GlimpseError:  # of ours, not of the worker's making
+            raise
+        except Exception:  # noqa: BLE001  (it is dead, or not itself any more: whatever it said, it is not believed)
             yield from self._bury(worker, "")
 
     def _understand(
@@ -195,11 +202,12 @@ class Pool:
         elif "done" in said:
             ending = _ending(job, said)  # which may find that the worker talks nonsense
             worker.jobs.popleft()
+            worker.began = time.monotonic()
             if job.picture:
                 yield job.picture
             yield ending
         else:
-            job.duration = None if said["duration"] is None else float(said["duration"])
+            job.duration = None if said["duration"] is None else sound(said["duration"])
 
     def _bury(self, worker: Process, code: str) -> Iterator[Event]:
         """Replace a worker that died or overran; its item gets one more chance, those behind it are not to blame."""
@@ -232,21 +240,28 @@ def _read(job: Job) -> bytes | Failure:
         return data
     except BadItem as error:
         return Failure(job.task.item.key, error.code, error.message)
+    except MemoryError:
+        return Failure(job.task.item.key, "memory", FAILURE_CODES["memory"])
+    except Exception:  # noqa: BLE001  (one strange name must not end the run, whatever a library makes of it)
+        return Failure(job.task.item.key, "unreadable", FAILURE_CODES["unreadable"])
     finally:
         job.reading = time.perf_counter() - began
 
 
 def _ending(job: Job, said: dict[str, Any]) -> Ending:
     item = job.task.item
-    if said["mtime_ns"] >= 0:  # what was read may be newer than what was listed
-        item = replace(item, size=int(said["size"]), mtime_ns=int(said["mtime_ns"]))
+    size, mtime_ns, digest = int(said["size"]), int(said["mtime_ns"]), bytes.fromhex(said["digest"])
+    if not (max(size, mtime_ns) < 1 << 63 and len(digest) in (0, DIGEST)):
+        raise ValueError(size)
+    if mtime_ns >= 0:  # what was read may be newer than what was listed
+        item = replace(item, size=size, mtime_ns=mtime_ns)
     failure = Failure(item.key, said["code"], FAILURE_CODES[said["code"]]) if "code" in said else None
     return Ending(
         item=item,
-        digest=bytes.fromhex(said["digest"]),
+        digest=digest,
         failure=failure,
         same=bool(said.get("same")),
         duration=job.duration,
-        reading=job.reading + float(said["reading"]),
-        decoding=float(said["decoding"]),
+        reading=job.reading + sound(said["reading"]),
+        decoding=sound(said["decoding"]),
     )

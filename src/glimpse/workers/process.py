@@ -3,11 +3,14 @@
 Knows what a worker may say and what becomes of it, not how items are shared out: that is the pool's.
 """
 
+import fcntl
 import json
+import math
 import mmap
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -21,8 +24,13 @@ from typing import Any
 import numpy as np
 
 from glimpse.workers.events import Frame, Job
+from glimpse.workers.limits import Limits
 from glimpse.workers.recipe import Recipe
 
+DIGEST = 32  # bytes
+PATIENCE = struct.pack(
+    "ll", 20, 0
+)  # seconds (struct timeval) that a message may take half-way, before the other end counts as dead
 AHEAD = 4  # items a worker has beside the one it is at
 
 
@@ -36,13 +44,17 @@ class Process:
     process: "subprocess.Popen[bytes]" = field(init=False)
     connection: Connection = field(init=False)
     memory: mmap.mmap = field(init=False)
-    since: float = field(default_factory=time.monotonic)
+    since: float = field(default_factory=time.monotonic)  # it said something, or was given something to do
+    began: float = field(default_factory=time.monotonic)  # it turned to the item that it is at
 
     def __post_init__(self) -> None:
         """Start the process, tell it what to make."""
         ours, theirs = socket.socketpair()
         with theirs, tempfile.TemporaryFile() if not hasattr(os, "memfd_create") else _memory_file() as file:
             file.truncate(self.recipe.slots * self.recipe.slot_bytes)
+            _seal(file)
+            for limit in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+                ours.setsockopt(socket.SOL_SOCKET, limit, PATIENCE)
             self.memory = mmap.mmap(file.fileno(), self.recipe.slots * self.recipe.slot_bytes)
             handed = (theirs.fileno(), file.fileno())
             self.process = _spawn(handed)
@@ -63,7 +75,7 @@ class Process:
     def take(self, job: Job) -> None:
         """Give it an item."""
         if not self.jobs:
-            self.since = time.monotonic()
+            self.since = self.began = time.monotonic()
         self.jobs.append(job)
         where: dict[str, Any] = {"path": "", "offset": 0, "size": -1}
         if job.region:
@@ -86,21 +98,28 @@ class Process:
         self.was_ready = True
         self.since = time.monotonic()
 
-    def is_overdue(self, limit: float) -> bool:
-        """Whether it has been at something for too long without a word."""
-        return bool(self.jobs) and time.monotonic() - self.since > limit
+    def is_overdue(self, limits: Limits) -> bool:
+        """Whether it has been at something for too long without a word, or for too long in all."""
+        now = time.monotonic()
+        return bool(self.jobs) and (now - self.since > limits.wall or now - self.began > limits.item)
 
     def frame(self, job: Job, said: dict[str, Any]) -> Frame:
         """Copy a picture out of the shared memory, and give the square back."""
         slot, (height, width) = int(said["slot"]), map(int, said["shape"])
         size = height * width * 3
-        if not (0 <= slot < self.recipe.slots and 0 < size <= self.recipe.slot_bytes):
+        fits = 0 < size <= self.recipe.slot_bytes and height > 0
+        if not (0 <= slot < self.recipe.slots and fits) or (self.recipe.rules and height != width):
             raise ValueError(slot)
+        if self.recipe.rules and height != self.recipe.size:
+            raise ValueError(height)
         values = np.frombuffer(self.memory, np.uint8, size, slot * self.recipe.slot_bytes)
         pixels = values.reshape(height, width, 3).copy()
         self.tell(free=slot)
-        moment = None if said["time"] is None else float(said["time"])
-        return Frame(job.task.item, bytes.fromhex(said["digest"]), moment, pixels)
+        moment = None if said["time"] is None else sound(said["time"])
+        digest = bytes.fromhex(said["digest"])
+        if len(digest) != DIGEST:
+            raise ValueError(digest)
+        return Frame(job.task.item, digest, moment, pixels)
 
     def cause_of_death(self) -> str:
         """Why it stopped talking, as one of FAILURE_CODES."""
@@ -118,7 +137,26 @@ class Process:
 
 def _memory_file() -> Any:
     """Memory that is nowhere in the file system, so that nothing is left whatever happens."""
-    return open(os.memfd_create("glimpse"), "r+b", buffering=0)  # noqa: PTH123  (a descriptor; the caller closes it)
+    return open(os.memfd_create("glimpse", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING), "r+b", buffering=0)  # noqa: PTH123  (a descriptor; the caller closes it)
+
+
+def _seal(file: Any) -> None:
+    """Fix the size of the memory: a worker that made it smaller would have the program die where it looks (Linux)."""
+    if hasattr(fcntl, "F_ADD_SEALS"):
+        with suppress(OSError):  # a plain file, where there is no such memory
+            fcntl.fcntl(file, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
+
+
+def sound(number: Any) -> float:
+    """A finite number, as a worker should say.
+
+    Raises:
+        ValueError: it is none.
+    """
+    found = float(number)
+    if not math.isfinite(found):
+        raise ValueError(number)
+    return found
 
 
 def _spawn(handed: tuple[int, int]) -> "subprocess.Popen[bytes]":
