@@ -104,6 +104,7 @@ def run(*arguments):
     )
 
 
+@pytest.mark.slow
 def test_the_command_without_atheris(tmp_path):
     done = run("--runs", "300", "--target", "pictures", "--no-atheris", "--artifacts", str(tmp_path))
     assert done.returncode == 0, done.stdout + done.stderr

@@ -87,6 +87,7 @@ def test_what_cannot_be_watched(photos, album, monkeypatch):
         next(photos.watch(album))
 
 
+@pytest.mark.slow
 def test_names_with_brackets_are_no_patterns(photos, album):
     (album / "trip [2020]").mkdir()
     noise(50).save(album / "b[1].png")
@@ -103,6 +104,7 @@ def test_a_place_that_goes_away_ends_it_and_is_not_forgotten(photos, album):
     assert len(photos) == 4
 
 
+@pytest.mark.slow
 def test_another_indexer_is_waited_for(photos, album):
     photos.index(album)
     held = writing(photos.path)

@@ -93,13 +93,13 @@ def test_content_that_is_known_is_not_decoded(album):
         ("killed", "memory", Limits()),
         ("allocate", "memory", Limits()),
         ("babble", "crashed", Limits()),
-        ("nested", "crashed", Limits()),
+        pytest.param("nested", "crashed", Limits(), marks=pytest.mark.slow),
         ("shrink", "corrupt", Limits()),
-        ("slot 0", "crashed", Limits()),
-        ("infinite 0", "crashed", Limits()),
+        pytest.param("slot 0", "crashed", Limits(), marks=pytest.mark.slow),
+        pytest.param("infinite 0", "crashed", Limits(), marks=pytest.mark.slow),
         ("nan 0", "crashed", Limits()),
-        ("shape 0", "crashed", Limits()),
-        ("half", "crashed", Limits()),
+        pytest.param("shape 0", "crashed", Limits(), marks=pytest.mark.slow),
+        pytest.param("half", "crashed", Limits(), marks=pytest.mark.slow),
         ("odd", "corrupt", Limits()),
     ],
 )
@@ -120,7 +120,7 @@ def test_what_dies_once_is_tried_again_and_taken(faulty, tmp_path):
     assert len(frames["flaky"]) == 1
 
 
-@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_many_faults_hit_nobody_else(faulty, workers):
     for place in range(9):
         (faulty / f"bad{place}").write_text("FAULT:segfault")
