@@ -65,9 +65,8 @@ def test_good_files_are_found_by_themselves(run):
     collection, _, _ = run
     keys, rows = collection.vectors()
     for key, row in zip(keys, rows, strict=True):
-        hit = collection.search(row, k=1)[0]
-        assert hit.score > 0.999
-        assert hit.key == key or hit.score - row @ rows[keys.index(hit.key)] < 1e-3
+        hits = collection.search(row, k=40, frames=True)  # several of the odd files show the same
+        assert key in {hit.key for hit in hits if hit.score > 0.999}
 
 
 def test_all_orientations_are_the_same_picture(run):
