@@ -16,7 +16,13 @@ from glimpse import registry
     ],
 )
 def test_contract(check, name, precision, golden_name, golden):
-    check(registry.find("runtimes", name), precision, golden(golden_name))
+    check(checks.engine(name), precision, golden(golden_name))
+
+
+@pytest.mark.parametrize(("name", "precision"), list(checks.engines()))
+@pytest.mark.parametrize("word", checks.WORDS)
+def test_words(word, name, precision):
+    checks.runtime_knows_the_word(checks.engine(name), precision, word)
 
 
 def test_a_blob_is_kept_and_used_without_the_weights(golden, tmp_path):

@@ -42,29 +42,48 @@ class Ops(Protocol):
     def add(self, x: Tensor, y: Tensor | Array) -> Tensor:
         """Sum, broadcast over items."""
 
+    def multiply(self, x: Tensor, y: Tensor | Array) -> Tensor:
+        """Multiply number by number, broadcast over items."""
+
     def linear(self, x: Tensor, weight: Array, bias: Array | None = None) -> Tensor:
         """Compute x @ weight.T + bias, with weight (out, in)."""
 
     def layer_norm(self, x: Tensor, weight: Array, bias: Array, eps: float) -> Tensor:
         """Normalise over the width."""
 
-    def attention(self, qkv: Tensor, heads: int, *, causal: bool) -> Tensor:
-        """Attend within each item: (n, tokens, 3 × width), queries, keys and values side by side → width."""
+    def attention(self, qkv: Tensor, heads: int, *, causal: bool = False, rotary: Array | None = None) -> Tensor:
+        """Attend within each item: (n, tokens, 3 × width), queries, keys and values side by side → width.
 
-    def pool(self, q: Tensor, kv: Tensor, heads: int) -> Tensor:
-        """Attend from one query an item (n, width) to all its tokens: keys and values (n, tokens, 2 × width) → (n, width)."""
+        `rotary` (2, tokens, head width) has cosines and sines by which queries and keys are turned first, the halves of a
+        head together (Su et al., 2021, arXiv 2104.09864): x · cos + (-second half, first half) · sin.
+        """
+
+    def pool(self, q: Tensor | Array, kv: Tensor, heads: int) -> Tensor:
+        """Attend from one query an item (n, width), or one for all (width,), to all tokens of the item → (n, width).
+
+        Keys and values are side by side: (n, tokens, 2 × width).
+        """
 
     def gelu(self, x: Tensor) -> Tensor:
         """Compute x · Φ(x), by the error function."""
 
+    def gelu_tanh(self, x: Tensor) -> Tensor:
+        """Compute gelu by its approximation x / 2 · (1 + tanh(√(2 / π) · (x + 0.044715 x³)))."""
+
     def quick_gelu(self, x: Tensor) -> Tensor:
         """Compute x · sigmoid(1.702 x)."""
+
+    def silu(self, x: Tensor) -> Tensor:
+        """Compute x · sigmoid(x)."""
 
     def end(self, ids: Tensor, end_id: int | None) -> Tensor:
         """Find the first place (n,) of end_id in int64 (n, tokens), or of the largest id where it is None."""
 
     def take(self, x: Tensor, place: Tensor | int) -> Tensor:
-        """Take the token at place, one of all items or one for each: → (n, width)."""
+        """Take the token at place, one of all items (-1 is the last) or one for each: → (n, width)."""
+
+    def mean(self, x: Tensor, first: int = 0) -> Tensor:
+        """Average the tokens from `first` on: → (n, width)."""
 
     def unit(self, x: Tensor) -> Tensor:
         """Scale rows (n, dim) to unit length."""

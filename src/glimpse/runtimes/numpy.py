@@ -33,6 +33,10 @@ class NumpyOps:
         z: Float = x + y
         return z
 
+    def multiply(self, x: Float, y: Float | Array) -> Float:
+        z: Float = x * y
+        return z
+
     def linear(self, x: Float, weight: Array, bias: Array | None = None) -> Float:
         y: Float = x @ weight.T.astype(np.float64)
         return y if bias is None else y + bias
@@ -42,30 +46,38 @@ class NumpyOps:
         y: Float = centred / np.sqrt((centred**2).mean(-1, keepdims=True) + eps) * weight + bias
         return y
 
-    def attention(self, qkv: Float, heads: int, *, causal: bool) -> Float:
+    def attention(self, qkv: Float, heads: int, *, causal: bool = False, rotary: Array | None = None) -> Float:
         n, tokens, width = qkv.shape[0], qkv.shape[1], qkv.shape[2] // 3
         q, k, v = qkv.reshape(n, tokens, 3, heads, -1).transpose(2, 0, 3, 1, 4)  # each (n, heads, tokens, head width)
+        if rotary is not None:
+            q, k = _turned(q, rotary), _turned(k, rotary)
         scores = q @ k.transpose(0, 1, 3, 2) / np.sqrt(width // heads)
         if causal:
             scores = np.where(np.tri(tokens, dtype=bool), scores, -np.inf)
-        scores = np.exp(scores - scores.max(-1, keepdims=True))
-        mixed: Float = scores / scores.sum(-1, keepdims=True) @ v
+        mixed: Float = _softmax(scores) @ v
         return mixed.transpose(0, 2, 1, 3).reshape(n, tokens, width)
 
-    def pool(self, q: Float, kv: Float, heads: int) -> Float:
-        n, tokens, width = kv.shape[0], kv.shape[1], q.shape[1]
+    def pool(self, q: Float | Array, kv: Float, heads: int) -> Float:
+        n, tokens, width = kv.shape[0], kv.shape[1], q.shape[-1]
         k, v = kv.reshape(n, tokens, 2, heads, -1).transpose(2, 0, 3, 1, 4)  # each (n, heads, tokens, head width)
-        scores = q.reshape(n, heads, 1, -1) @ k.transpose(0, 1, 3, 2) / np.sqrt(width // heads)
-        scores = np.exp(scores - scores.max(-1, keepdims=True))
-        mixed: Float = scores / scores.sum(-1, keepdims=True) @ v  # (n, heads, 1, head width)
+        scores = q.reshape(-1, heads, 1, width // heads) @ k.transpose(0, 1, 3, 2) / np.sqrt(width // heads)
+        mixed: Float = _softmax(scores) @ v  # (n, heads, 1, head width)
         return mixed.reshape(n, width)
 
     def gelu(self, x: Float) -> Float:
         y: Float = x * 0.5 * (1 + _erf(x / np.sqrt(2)))
         return y
 
+    def gelu_tanh(self, x: Float) -> Float:
+        y: Float = x * 0.5 * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
+        return y
+
     def quick_gelu(self, x: Float) -> Float:
         y: Float = x / (1 + np.exp(-1.702 * x))
+        return y
+
+    def silu(self, x: Float) -> Float:
+        y: Float = x / (1 + np.exp(-x))
         return y
 
     def end(self, ids: NDArray[np.int64], end_id: int | None) -> NDArray[np.int64]:
@@ -76,9 +88,25 @@ class NumpyOps:
         y: Float = x[np.arange(len(x)), place]
         return y
 
+    def mean(self, x: Float, first: int = 0) -> Float:
+        y: Float = x[:, first:].mean(1)
+        return y
+
     def unit(self, x: Float) -> Float:
         y: Float = x / np.linalg.norm(x, axis=-1, keepdims=True)
         return y
+
+
+def _softmax(scores: Float) -> Float:
+    scores = np.exp(scores - scores.max(-1, keepdims=True))
+    y: Float = scores / scores.sum(-1, keepdims=True)
+    return y
+
+
+def _turned(x: Float, rotary: Array) -> Float:
+    first, second = np.split(x, 2, axis=-1)
+    y: Float = x * rotary[0] + np.concatenate([-second, first], axis=-1) * rotary[1]
+    return y
 
 
 def precisions() -> tuple[str, ...]:

@@ -82,6 +82,9 @@ class OpenvinoOps:
     def add(self, x: Tensor, y: Tensor | Array) -> Tensor:
         return op.add(x, _constant(y) if isinstance(y, np.ndarray) else y)
 
+    def multiply(self, x: Tensor, y: Tensor | Array) -> Tensor:
+        return op.multiply(x, _constant(y) if isinstance(y, np.ndarray) else y)
+
     def linear(self, x: Tensor, weight: Array, bias: Array | None = None) -> Tensor:
         y = op.matmul(x, _constant(weight), transpose_a=False, transpose_b=True)
         return y if bias is None else op.add(y, _constant(bias))
@@ -90,21 +93,20 @@ class OpenvinoOps:
         y = op.mvn(x, _ints(-1), normalize_variance=True, eps=eps, eps_mode="inside_sqrt")
         return op.add(op.multiply(y, _constant(weight)), _constant(bias))
 
-    def attention(self, qkv: Tensor, heads: int, *, causal: bool) -> Tensor:
+    def attention(self, qkv: Tensor, heads: int, *, causal: bool = False, rotary: Array | None = None) -> Tensor:
         width = qkv.get_output_partial_shape(0)[2].get_length() // 3
-        x = op.reshape(qkv, _ints(0, 0, 3, heads, width // heads), special_zero=True)
-        parts = op.split(op.transpose(x, _ints(2, 0, 3, 1, 4)), np.array(0), 3)
-        q, k, v = (op.squeeze(part, _ints(0)) for part in parts.outputs())  # each (n, heads, tokens, head width)
+        q, k, v = _parts(qkv, 3, heads, width)
+        if rotary is not None:
+            q, k = _turned(q, rotary), _turned(k, rotary)
         x = op.transpose(op.scaled_dot_product_attention(q, k, v, causal=causal), _ints(0, 2, 1, 3))
         return op.reshape(x, _ints(0, 0, width), special_zero=True)
 
-    def pool(self, q: Tensor, kv: Tensor, heads: int) -> Tensor:
-        width = q.get_output_partial_shape(0)[1].get_length()
-        x = op.reshape(kv, _ints(0, 0, 2, heads, width // heads), special_zero=True)
-        k, v = (
-            op.squeeze(part, _ints(0))
-            for part in op.split(op.transpose(x, _ints(2, 0, 3, 1, 4)), np.array(0), 2).outputs()
-        )
+    def pool(self, q: Tensor | Array, kv: Tensor, heads: int) -> Tensor:
+        width = kv.get_output_partial_shape(0)[2].get_length() // 2
+        k, v = _parts(kv, 2, heads, width)
+        if isinstance(q, np.ndarray):
+            items = op.gather(op.shape_of(kv), _ints(0), _ints(0))
+            q = op.broadcast(_constant(q.reshape(1, -1)), op.concat([items, _ints(width)], 0))
         q = op.reshape(q, _ints(0, heads, 1, width // heads), special_zero=True)
         x = op.scaled_dot_product_attention(q, k, v, causal=False)  # (n, heads, 1, head width)
         return op.reshape(x, _ints(0, width), special_zero=True)
@@ -112,8 +114,14 @@ class OpenvinoOps:
     def gelu(self, x: Tensor) -> Tensor:
         return op.gelu(x, "erf")
 
+    def gelu_tanh(self, x: Tensor) -> Tensor:
+        return op.gelu(x, "tanh")
+
     def quick_gelu(self, x: Tensor) -> Tensor:
         return op.swish(x, op.constant(np.float32(1.702)))
+
+    def silu(self, x: Tensor) -> Tensor:
+        return op.swish(x)
 
     def end(self, ids: Tensor, end_id: int | None) -> Tensor:
         marks = ids if end_id is None else op.convert(op.equal(ids, op.constant(np.int64(end_id))), "i32")
@@ -126,8 +134,27 @@ class OpenvinoOps:
         rows = op.gather(x, place, op.constant(np.int64(1)), batch_dims=1)  # (n, 1, width)
         return op.squeeze(rows, _ints(1))
 
+    def mean(self, x: Tensor, first: int = 0) -> Tensor:
+        if first:
+            x = op.slice(x, _ints(first), _ints(np.iinfo(np.int64).max), _ints(1), _ints(1))
+        return op.reduce_mean(x, _ints(1), keep_dims=False)
+
     def unit(self, x: Tensor) -> Tensor:
         return op.normalize_l2(x, _ints(-1), eps=1e-12, eps_mode="max")
+
+
+def _parts(x: Tensor, parts: int, heads: int, width: int) -> list[Tensor]:
+    """Take queries, keys and values (or the last two) apart: (n, tokens, parts × width) → (n, heads, tokens, head width)."""
+    x = op.reshape(x, _ints(0, 0, parts, heads, width // heads), special_zero=True)
+    split = op.split(op.transpose(x, _ints(2, 0, 3, 1, 4)), np.array(0), parts)
+    return [op.squeeze(part, _ints(0)) for part in split.outputs()]
+
+
+def _turned(x: Tensor, rotary: Array) -> Tensor:
+    first, second = op.split(x, np.array(3), 2).outputs()
+    sines = rotary[1] * np.repeat([-1, 1], rotary.shape[2] // 2)
+    other = op.multiply(op.concat([second, first], 3), _constant(sines))
+    return op.add(op.multiply(x, _constant(rotary[0])), other)
 
 
 def _constant(array: Array) -> Tensor:
