@@ -23,7 +23,8 @@ def engines() -> Iterator[tuple[str, str]]:
     """Every runtime with every precision it has here; "missing" where the library that it adapts is not installed."""
     for name in registry.names("runtimes"):
         try:
-            precisions = registry.find("runtimes", name).precisions()
+            runtime = registry.find("runtimes", name)
+            precisions = runtime.precisions(runtime.devices()[0])
         except MissingExtra:
             precisions = ("missing",)
         for precision in precisions:

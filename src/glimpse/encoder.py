@@ -83,7 +83,7 @@ class Encoder:
         self.card: ModelCard = model.card
         self.runtime = "openvino" if runtime == "auto" else runtime
         self._adapter = registry.find("runtimes", self.runtime)
-        self.precision = _precision(precision, self._adapter.precisions(), self.runtime)
+        self.precision = _precision(precision, self._adapter.precisions(self._adapter.devices()[0]), self.runtime)
         self.parity = parity
         self._model, self._folder = model, folder
 

@@ -3,7 +3,8 @@
 A tower (see `glimpse.models`) is a pure function over `Ops`, a small vocabulary; a runtime gives the words a meaning. A
 runtime file has, besides its `Ops`:
 
-    precisions() -> tuple[str, ...]     what it can compute in on this machine, the one that `auto` takes first
+    devices() -> tuple[str, ...]            what it can compute on here ("cpu", "cuda:0"), the one that `auto` takes first
+    precisions(device) -> tuple[str, ...]   what it can compute in there, the one that `auto` takes first
     compile_tower(tower, precision) -> Run
 
 Neither knows what the other is: no file here names a model, none in `models/` names a library.
@@ -102,6 +103,8 @@ class Tower:
         weights: reads the canonical weights of this tower.
         fingerprint: of the tower's weights and sizes; names what is cached.
         cache: a folder for compiled blobs, or None to keep nothing.
+        devices: where to compute: one of the runtime's devices, or several that share the work.
+        graph: an ONNX file that is the tower, in place of function and weights, for runtimes that read such files.
     """
 
     kind: Literal["image", "text"]
@@ -110,3 +113,5 @@ class Tower:
     weights: Callable[[], Mapping[str, Array]]
     fingerprint: str
     cache: Path | None
+    devices: tuple[str, ...] = ("cpu",)
+    graph: Path | None = None

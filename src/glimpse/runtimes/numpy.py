@@ -109,7 +109,12 @@ def _turned(x: Float, rotary: Array) -> Float:
     return y
 
 
-def precisions() -> tuple[str, ...]:
+def devices() -> tuple[str, ...]:
+    """The processor."""
+    return ("cpu",)
+
+
+def precisions(_device: str = "cpu") -> tuple[str, ...]:
     """What it computes in: float32 in name, float64 in fact."""
     return ("float32",)
 

@@ -170,7 +170,12 @@ def _core() -> Any:
     return ov.Core()
 
 
-def precisions() -> tuple[str, ...]:
+def devices() -> tuple[str, ...]:
+    """The processor."""
+    return ("cpu",)
+
+
+def precisions(_device: str = "cpu") -> tuple[str, ...]:
     """What the processor computes natively, best first: bfloat16 only where it has the instructions."""
     native = "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return ("bfloat16", "float32") if native else ("float32",)
