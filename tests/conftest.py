@@ -14,10 +14,12 @@ import glimpse
 from glimpse.collection import Collection
 from glimpse.demo import MODEL
 from glimpse.encoder import Encoder
+from glimpse.values import ModelCard
 
 DATA = Path(__file__).parent / "data"
 SHARED = Path(__file__).parents[2] / "shared"  # pictures that are not part of the product
-GOLDENS = ("hf-clip-gelu", "hf-clip-quickgelu", "open_clip-vit", "open_clip-vit-quickgelu")
+GOLDENS = tuple(sorted(path.parent.name for path in (DATA / "golden").glob("*/golden.npz")))
+CLIP_END, ROBERTA_END = 49407, 2
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -29,7 +31,11 @@ def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 @dataclass(frozen=True)
 class Golden:
-    """A reference checkpoint with what transformers or open_clip made of its pictures and texts."""
+    """A reference checkpoint with what transformers or open_clip made of its pictures and texts.
+
+    `ids` are as long as what the text tower must see: up to the end where nobody looks further, the whole context where the
+    padding counts, none of it where the reference masks it.
+    """
 
     folder: Path
     texts: list[str]
@@ -37,6 +43,7 @@ class Golden:
     images: np.ndarray  # (n, dim) unit rows
     rows: np.ndarray  # (texts, dim) unit rows
     ids: list[list[int]]
+    card: ModelCard
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
@@ -49,7 +56,7 @@ def _unpack(name: str, folder: Path) -> None:
             (folder / path.stem).write_bytes(gzip.decompress(path.read_bytes()))
         else:
             shutil.copyfile(path, folder / path.name)
-    if name.startswith("hf-"):
+    if name.startswith("hf-clip"):
         packed = (DATA / "golden" / "tokenizer.json.gz").read_bytes()
         (folder / "tokenizer.json").write_bytes(gzip.decompress(packed))
 
@@ -59,6 +66,11 @@ def _normalised_to_uint8(values: np.ndarray, mean: tuple[float, ...], std: tuple
     pixels = (values * np.reshape(std, shape) + np.reshape(mean, shape)) * 255
     assert np.abs(pixels - np.rint(pixels)).max() < 1e-3  # nothing is lost on the way back
     return np.rint(pixels).astype(np.uint8).transpose(0, 2, 3, 1)
+
+
+def _seen(row: list[int], card: ModelCard) -> list[int]:
+    end = {"free": CLIP_END if card.end_id is None else card.end_id, "none": ROBERTA_END}.get(card.words.padding)
+    return row if end is None else row[: row.index(end) + 1]
 
 
 @pytest.fixture(scope="session")
@@ -71,14 +83,14 @@ def golden(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Golden]:
             _unpack(name, folder)
             arrays = np.load(folder / "golden.npz")
             card = glimpse.load(folder).card
-            ends = [list(map(int, row)) for row in arrays["input_ids"]]
             known[name] = Golden(
                 folder=folder,
                 texts=json.loads((folder / "golden.json").read_bytes())["texts"],
                 pixels=_normalised_to_uint8(arrays["pixel_values"], card.pixels.mean, card.pixels.std),
                 images=unit(arrays["image_features"]),
                 rows=unit(arrays["text_features"]),
-                ids=[row[: row.index(49407) + 1] for row in ends],
+                ids=[_seen(list(map(int, row)), card) for row in arrays["input_ids"]],
+                card=card,
             )
         return known[name]
 

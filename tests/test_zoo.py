@@ -38,16 +38,16 @@ FAMILIES = {
     "coca_ViT-L-14": "coca",
     "roberta-ViT-B-32": "clip + roberta",
     "xlm-roberta-base-ViT-B-32": "clip + xlm-roberta",
-    "EVA01-g-14": "eva01",
-    "EVA02-B-16": "eva02",
+    "EVA01-g-14": "eva",
+    "EVA02-B-16": "eva",
     "ViT-B-16-SigLIP-i18n-256": "siglip",
-    "ViT-B-16-SigLIP2": "siglip2",
+    "ViT-B-16-SigLIP2": "siglip",
     "ViT-L-14-CLIPA": "clipa",
     "nllb-clip-base-siglip": "nllb-clip",
     "MobileCLIP-B": "mobileclip",
     "MobileCLIP2-L-14": "mobileclip",
     "PE-Core-B-16": "pe-core",
-    "ViT-H-14-worldwide-quickgelu": "worldwide",
+    "ViT-H-14-worldwide-quickgelu": "clip",
 }
 
 

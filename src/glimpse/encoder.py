@@ -193,7 +193,7 @@ class Encoder:
         asked = _texts(texts)
         tokenizer, tower = self._text_side
         rows = np.empty((len(asked), self.dim), np.float32)
-        for which, ids in tokens.batches(tokenizer.encode(asked), BATCH):
+        for which, ids in tokenizer.batches(tokenizer.encode(asked), BATCH):
             rows[which] = tower(ids)
         return rows
 
@@ -212,7 +212,8 @@ class Encoder:
             template: the sentence a label is put into, at "{}"; several are averaged.
 
         Returns:
-            float32 (n, labels), rows adding up to 1: the softmax of cosines times the checkpoint's own logit scale.
+            float32 (n, labels): the softmax of cosines times the checkpoint's own logit scale, rows adding up to 1; of
+            SigLIP, which was trained so, the sigmoid of that and its bias: each label by itself, whatever the others.
         """
         return self.rank(self.images(pictures), labels, template=template)
 
@@ -226,6 +227,8 @@ class Encoder:
         names = np.stack([self.texts(_fill(one, choices)) for one in _templates(template)]).mean(0)
         names /= np.linalg.norm(names, axis=1, keepdims=True)
         logits = self.card.logit_scale * (rows @ names.T)  # (n, labels)
+        if self.card.logit_bias is not None:
+            return np.asarray(1 / (1 + np.exp(-(logits + self.card.logit_bias))), np.float32)
         chances = np.exp(logits - logits.max(1, keepdims=True))
         return np.asarray(chances / chances.sum(1, keepdims=True), np.float32)
 
@@ -234,7 +237,7 @@ class Encoder:
         """Tokenizer and tower, made ready side by side: a query from a cold process waits for both."""
         with ThreadPoolExecutor(1) as pool:
             tower = pool.submit(self._compile, "text")
-            return tokens.load(self._folder, self.card.context), tower.result()
+            return tokens.load(self._folder, self.card.context, self.card.words), tower.result()
 
     @cached_property
     def _image_tower(self) -> Run:

@@ -8,11 +8,15 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Iterable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from glimpse.atomic import replacing
 from glimpse.values import ModelCard
+
+LATER = ("logit_bias", "words")
+"""Fields of the card that came later: left out while they say nothing, so that older collections keep their fingerprint."""
 
 RULES = 1
 """Counted up whenever the meaning of a picture's pixels changes (`pixels.upright`)."""
@@ -23,13 +27,21 @@ def of_model(
 ) -> str:
     """The fingerprint, as 64 hexadecimal digits; independent of names and places."""
     decides: dict[str, Any] = {
-        "card": {key: value for key, value in card.as_dict().items() if key != "name"},
+        "card": _facts(card),
         "weights": _digests(weights, cache),
         "tokenizer": _digests(tokenizer, cache),
         "pixels": {"parity": parity, "rules": RULES},
         "precision": "float",
     }
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
+
+
+def _facts(card: ModelCard) -> dict[str, Any]:
+    """What the card says of the model, however it is called."""
+    unsaid = {
+        field.name for field in fields(card) if field.name in LATER and getattr(card, field.name) == field.default
+    }
+    return {key: value for key, value in card.as_dict().items() if key not in unsaid | {"name"}}
 
 
 def _digests(paths: Iterable[Path], cache: Path | None) -> list[str]:

@@ -19,8 +19,10 @@ Layout = Literal["hugging_face", "open_clip"]
 CONFIG = "config.json"
 OPEN_CLIP_CONFIG = "open_clip_config.json"
 PREPROCESSOR = "preprocessor_config.json"
-TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt")
+TOKENIZER_CONFIG = "tokenizer_config.json"
+TOKENIZER = ("tokenizer.json", TOKENIZER_CONFIG, "special_tokens_map.json", "vocab.json", "merges.txt")
 
+CONFIGS: Mapping[Layout, str] = {"hugging_face": CONFIG, "open_clip": OPEN_CLIP_CONFIG}
 # The file with the tensors; Hugging Face's may be in shards instead, which an index names.
 WEIGHTS: Mapping[Layout, str] = {"hugging_face": "model.safetensors", "open_clip": "open_clip_model.safetensors"}
 INDEX = "model.safetensors.index.json"

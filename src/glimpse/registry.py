@@ -3,6 +3,7 @@
 Outsiders add their own through an entry point of the group `glimpse.<folder>` that names a module with the same verbs.
 """
 
+from collections.abc import Iterator
 from importlib import import_module
 from pkgutil import iter_modules
 from types import ModuleType
@@ -16,9 +17,19 @@ if TYPE_CHECKING:
 
 def names(folder: str) -> list[str]:
     """What is registered in a folder of the package, sorted; imports none of it."""
-    package = import_module(f"glimpse.{folder}")
-    own = {module.name for module in iter_modules(package.__path__) if not module.name.startswith("_")}
-    return sorted(own | {point.name for point in _outside(folder)})
+    return sorted({*_own(folder), *(point.name for point in _outside(folder))})
+
+
+def modules(folder: str) -> Iterator[ModuleType]:
+    """Import what is registered in a folder, one after the other: the package's own first, then what outsiders add."""
+    yield from (import_module(f"glimpse.{folder}.{name}") for name in _own(folder))
+    yield from (point.load() for point in _outside(folder))
+
+
+def _own(folder: str) -> list[str]:
+    """The names of a folder's files, sorted; folders in it belong to them, and so do files whose names begin with _."""
+    found = iter_modules(import_module(f"glimpse.{folder}").__path__)
+    return sorted(module.name for module in found if not module.ispkg and not module.name.startswith("_"))
 
 
 def find(folder: str, name: str) -> ModuleType:

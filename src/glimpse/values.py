@@ -16,7 +16,7 @@ Rows = NDArray[np.float32]  # (n, dim), every row of unit length (or NaN where a
 Pixels = NDArray[np.uint8]  # (n, size, size, 3), RGB
 Ids = NDArray[np.int64]  # (n, tokens)
 
-Activation = Literal["gelu", "quick_gelu"]
+Activation = Literal["gelu", "gelu_tanh", "quick_gelu"]
 ResizeMode = Literal["shortest", "longest", "squash"]
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 
@@ -71,6 +71,27 @@ class PixelRules:
 
 
 @dataclass(frozen=True, slots=True)
+class TextRules:
+    """How a text becomes ids, and where its vector is read, as the checkpoint's own config says.
+
+    Attributes:
+        clean: what is done to a text first: nothing; "web", entities of web pages; "canonicalize", these, then lower case
+            without punctuation, as open_clip; "siglip", the last two as transformers; or "lower" case alone.
+        padding: what may stand after a text: "free", anything, for nobody looks there; "full", the padding that the model
+            was trained with, up to its context; "none", so that only texts of one length run together.
+        pool: the tower's result is read at the "end" of the text, or at the "last" place of all.
+        drop_end: the end of a text is replaced by padding (open_clip's `strip_sep_token`).
+        tokenizer: the repository of the tokenizer where CLIP's own will not do, else "".
+    """
+
+    clean: Literal["", "web", "canonicalize", "siglip", "lower"] = ""
+    padding: Literal["free", "full", "none"] = "free"
+    pool: Literal["end", "last"] = "end"
+    drop_end: bool = False
+    tokenizer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelCard:
     """What a checkpoint is: enough to build its towers, without its weights.
 
@@ -82,8 +103,10 @@ class ModelCard:
         context: most tokens a text may have, the first and last included.
         end_id: a text is pooled at the first token with this id, or at the largest id where it is None
             (OpenAI's way, and open_clip's).
-        causal: whether the text tower may be cut to the longest text without changing anything.
-        logit_scale: what cosines are multiplied by before a softmax; already exponentiated.
+        logit_scale: what cosines are multiplied by before a softmax or sigmoid; already exponentiated.
+        causal: whether a token of a text sees only those before it.
+        logit_bias: what is added before the sigmoid; None where the model was trained with a softmax.
+        words: how a text becomes ids.
     """
 
     name: str
@@ -98,6 +121,13 @@ class ModelCard:
     end_id: int | None
     logit_scale: float
     causal: bool = True
+    logit_bias: float | None = None
+    words: TextRules = TextRules()
+
+    @property
+    def patches(self) -> int:
+        """How many whole patches a picture has."""
+        return (self.pixels.size // self.patch) ** 2
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON and for fingerprints."""

@@ -124,7 +124,7 @@ def _demo_listing() -> Listing:
     config = json.loads(path.read_bytes()) if path.is_file() else {}
     return Listing(
         name="demo",
-        family=zoo.SUPPORTED,
+        family="clip",
         image_size=config.get("vision_config", {}).get("image_size", 0),
         dim=config.get("projection_dim", 0),
         supported=True,

@@ -11,30 +11,21 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from glimpse.models import formats
+
 Config = Mapping[str, Any]
 
-SUPPORTED = "clip"
-
-_PLAIN_MODEL = {"embed_dim", "vision_cfg", "text_cfg", "quick_gelu"}
-_PLAIN_VISION = {"image_size", "layers", "width", "patch_size", "head_width", "mlp_ratio"}
-_PLAIN_TEXT = {"context_length", "vocab_size", "width", "heads", "layers", "mlp_ratio"}
-
-# What an architecture's name contains → its family; the first that fits.
-_FAMILIES = {
+# Towers that glimpse does not have: what an architecture's name contains → what it needs; the first that fits.
+_MISSING = {
     "coca": "coca",
     "nllb": "nllb-clip",
     "xlm-roberta": "clip + xlm-roberta",
     "roberta": "clip + roberta",
     "convnext": "convnext",
-    "eva01": "eva01",
-    "eva02": "eva02",
-    "siglip2": "siglip2",
-    "siglip": "siglip",
-    "clipa": "clipa",
+    "eva": "eva",
     "mobileclip": "mobileclip",
     "vitamin": "vitamin",
     "pe-core": "pe-core",
-    "worldwide": "worldwide",
 }
 
 
@@ -44,20 +35,17 @@ class Entry:
 
     Attributes:
         name: "arch/tag", as open_clip has it.
-        family: which towers it needs; "clip" are those that glimpse has.
+        family: which towers it needs: a file of `models/`, or a word for what glimpse does not have.
+        supported: whether glimpse has them.
         repository: where on the Hugging Face hub its files are.
         config: what its `open_clip_config.json` would say (`model_cfg`, `preprocess_cfg`).
     """
 
     name: str
     family: str
+    supported: bool
     repository: str
     config: Config
-
-    @property
-    def supported(self) -> bool:
-        """Whether glimpse has its towers."""
-        return self.family == SUPPORTED
 
     @property
     def image_size(self) -> int:
@@ -82,8 +70,10 @@ def entry(name: str) -> Entry:
     """The model of a name that `names` has."""
     arch, _, tag = name.partition("/")
     model = _table()["models"][arch]
-    config, found = model["config"], model["tags"][tag]
-    return Entry(name, _family(arch, config), found["repository"], _as_checkpoint(config, found))
+    config = _as_checkpoint(model["config"], model["tags"][tag])
+    family = formats.family_of("open_clip", config["model_cfg"])
+    towers = family.__name__.rpartition(".")[2] if family else _missing(arch, model["config"])
+    return Entry(name, towers, family is not None, model["tags"][tag]["repository"], config)
 
 
 def names_of(arch: str) -> list[str]:
@@ -113,18 +103,8 @@ def _as_checkpoint(config: Config, tag: Config) -> Config:
     }
 
 
-def beyond_plain(config: Config) -> list[str]:
-    """Words of a model_cfg that plain ViT and text towers do not know, sorted; what they ask for would be left undone."""
-    vision, text = config.get("vision_cfg") or {}, config.get("text_cfg") or {}
-    known = ((config, _PLAIN_MODEL), (vision, _PLAIN_VISION), (text, _PLAIN_TEXT))
-    words = {key for part, keys in known for key, value in part.items() if value and key not in keys}
-    return sorted(words if isinstance(vision.get("patch_size"), int) else {*words, "no patches"})
-
-
-def _family(arch: str, config: Config) -> str:
-    """Which towers an architecture needs."""
+def _missing(arch: str, config: Config) -> str:
+    """What an architecture needs that glimpse does not have."""
     if isinstance(config["vision_cfg"].get("layers"), list):
         return "resnet"
-    if not beyond_plain(config):
-        return SUPPORTED
-    return next((family for part, family in _FAMILIES.items() if part in arch.lower()), "other")
+    return next((family for part, family in _MISSING.items() if part in arch.lower()), "other")

@@ -5,23 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from glimpse.errors import CheckpointError, ModelUnsupported
-from glimpse.layouts import PREPROCESSOR, WEIGHTS, read_json, tensor_files
-from glimpse.models.formats.recipes import (
-    KINDS,
-    Config,
-    Kind,
-    Model,
-    Recipe,
-    block_recipes,
-    checked,
-    end_recipes,
-    logit_scale,
-    three,
-)
-from glimpse.models.formats.tensors import Tensors
-from glimpse.values import ModelCard, PixelRules, TowerShape
+from glimpse.layouts import PREPROCESSOR, read_json
+from glimpse.models.formats.recipes import BlockNames, Config, Recipe, Source, blocks, pair, patches, same, three
+from glimpse.values import Activation, ModelCard, PixelRules, TextRules, TowerShape
 
-_TEXT_DEFAULTS = {
+CLIP_TEXT: Config = {
     "vocab_size": 49408,
     "hidden_size": 512,
     "intermediate_size": 2048,
@@ -32,7 +20,7 @@ _TEXT_DEFAULTS = {
     "layer_norm_eps": 1e-5,
     "eos_token_id": 49407,
 }
-_VISION_DEFAULTS = {
+CLIP_IMAGE: Config = {
     "hidden_size": 768,
     "intermediate_size": 3072,
     "num_hidden_layers": 12,
@@ -42,59 +30,68 @@ _VISION_DEFAULTS = {
     "hidden_act": "quick_gelu",
     "layer_norm_eps": 1e-5,
 }
-_LEGACY_END_ID = 2  # what early configs say although their tokenizer ends texts with the largest id
+BLOCK = BlockNames(
+    norm1="layer_norm1",
+    qkv=("self_attn.q_proj.{}", "self_attn.k_proj.{}", "self_attn.v_proj.{}"),
+    out="self_attn.out_proj",
+    norm2="layer_norm2",
+    up="mlp.fc1",
+    down="mlp.fc2",
+)
+_LEGACY_END_ID = 2  # what early CLIP configs say although their tokenizer ends texts with the largest id
 _RESAMPLE: Mapping[int, Any] = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
+_ACTIVATIONS: Mapping[str, Activation] = {
+    "gelu": "gelu",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "quick_gelu": "quick_gelu",
+}
 
 
-def read(folder: Path, name: str, config: Config) -> Model:
-    """Read a checkpoint in this layout; see `formats.read`."""
-    kind = config.get("model_type")
-    if kind != "clip":
-        raise ModelUnsupported(
-            f"{folder} holds a model of type {kind!r}, which glimpse does not support yet: `glimpse models` lists "
-            "what it does"
-        )
-    files = tensor_files(folder, WEIGHTS["hugging_face"])
-    tensors = Tensors(files)
-    card = _card(folder, name, config, logit_scale(tensors, files))
-    return checked(card, files, tensors, {kind: _recipes(card, kind) for kind in KINDS})
-
-
-def _card(folder: Path, name: str, config: Config, scale: float) -> ModelCard:
-    # Early configs keep the real values in *_config_dict, and transformers lets those win.
-    text = {**_TEXT_DEFAULTS, **(config.get("text_config_dict") or config.get("text_config") or {})}
-    vision = {**_VISION_DEFAULTS, **(config.get("vision_config_dict") or config.get("vision_config") or {})}
-    end_id = text["eos_token_id"]
+def card(source: Source, family: str, text_defaults: Config, image_defaults: Config) -> ModelCard:
+    """What a checkpoint is whose config has a text_config and a vision_config."""
+    text, vision = sections(source.config, text_defaults, image_defaults)
+    legacy = source.config.get("model_type") == "clip" and text["eos_token_id"] == _LEGACY_END_ID
     return ModelCard(
-        name=name,
-        family="clip",
-        dim=config.get("projection_dim", 512),
+        name=source.name,
+        family=family,
+        dim=source.config.get("projection_dim", 512),
         patch=vision["patch_size"],
-        image=_shape(vision),
-        text=_shape(text),
-        pixels=_pixels(folder, vision["image_size"]),
+        image=shape(vision),
+        text=shape(text),
+        pixels=pixels(source.folder, vision["image_size"]),
         context=text["max_position_embeddings"],
         vocabulary=text["vocab_size"],
-        end_id=None if end_id == _LEGACY_END_ID else end_id,
-        logit_scale=scale,
+        end_id=None if legacy else text["eos_token_id"],
+        logit_scale=source.logit_scale(),
+        words=TextRules(tokenizer="" if source.config.get("model_type") == "clip" else "this model"),
     )
 
 
-def _shape(config: Config) -> TowerShape:
+def sections(config: Config, text_defaults: Config, image_defaults: Config) -> tuple[Config, Config]:
+    """What the config says of texts and of pictures."""
+    # Early configs keep the real values in *_config_dict, and transformers lets those win.
+    text = {**text_defaults, **(config.get("text_config_dict") or config.get("text_config") or {})}
+    vision = {**image_defaults, **(config.get("vision_config_dict") or config.get("vision_config") or {})}
+    return text, vision
+
+
+def shape(config: Config) -> TowerShape:
+    """The sizes of one tower."""
     activation = config["hidden_act"]
-    if activation not in ("gelu", "quick_gelu"):
-        raise ModelUnsupported(f"activation {activation!r} is not supported: glimpse has gelu and quick_gelu")
+    if activation not in _ACTIVATIONS:
+        raise ModelUnsupported(f"activation {activation!r} is not supported: glimpse has {', '.join(_ACTIVATIONS)}")
     return TowerShape(
         width=config["hidden_size"],
         layers=config["num_hidden_layers"],
         heads=config["num_attention_heads"],
         mlp=config["intermediate_size"],
-        activation=activation,
+        activation=_ACTIVATIONS[activation],
         eps=config["layer_norm_eps"],
     )
 
 
-def _pixels(folder: Path, size: int) -> PixelRules:
+def pixels(folder: Path, size: int) -> PixelRules:
+    """How pictures become the model's input: what preprocessor_config.json says."""
     path = folder / PREPROCESSOR
     config = read_json(path) if path.is_file() else {}
     aim = config.get("size", size)
@@ -115,33 +112,31 @@ def _pixels(folder: Path, size: int) -> PixelRules:
     )
 
 
-def _recipes(card: ModelCard, kind: Kind) -> dict[str, Recipe]:
-    at = f"{'vision' if kind == 'image' else 'text'}_model.encoder.layers"
-    return block_recipes(card, kind, at, _BLOCK) | end_recipes(card, kind, _IMAGE if kind == "image" else _TEXT)
+def clip_image(card: ModelCard) -> dict[str, Recipe]:
+    """CLIP's image tower."""
+    at, width = "vision_model", card.image.width
+    return {
+        **patches(card, f"{at}.embeddings.patch_embedding.weight"),
+        "image.class": same(f"{at}.embeddings.class_embedding", width),
+        "image.positions": same(f"{at}.embeddings.position_embedding.weight", 1 + card.patches, width),
+        **pair("image.before", f"{at}.pre_layrnorm", width),
+        **blocks("image", f"{at}.encoder.layers", card.image, BLOCK),
+        **pair("image.after", f"{at}.post_layernorm", width),
+        "image.projection": same("visual_projection.weight", card.dim, width),
+    }
 
 
-_BLOCK = {
-    "norm1": ["layer_norm1.{}"],
-    "qkv": ["self_attn.q_proj.{}", "self_attn.k_proj.{}", "self_attn.v_proj.{}"],
-    "out": ["self_attn.out_proj.{}"],
-    "norm2": ["layer_norm2.{}"],
-    "up": ["mlp.fc1.{}"],
-    "down": ["mlp.fc2.{}"],
-}
-_IMAGE = {
-    "image.patch": "vision_model.embeddings.patch_embedding.weight",
-    "image.class": "vision_model.embeddings.class_embedding",
-    "image.positions": "vision_model.embeddings.position_embedding.weight",
-    "image.before.weight": "vision_model.pre_layrnorm.weight",
-    "image.before.bias": "vision_model.pre_layrnorm.bias",
-    "image.after.weight": "vision_model.post_layernorm.weight",
-    "image.after.bias": "vision_model.post_layernorm.bias",
-    "image.projection": "visual_projection.weight",
-}
-_TEXT = {
-    "text.tokens": "text_model.embeddings.token_embedding.weight",
-    "text.positions": "text_model.embeddings.position_embedding.weight",
-    "text.after.weight": "text_model.final_layer_norm.weight",
-    "text.after.bias": "text_model.final_layer_norm.bias",
-    "text.projection": "text_projection.weight",
-}
+def clip_text(card: ModelCard) -> dict[str, Recipe]:
+    """CLIP's text tower."""
+    return {**text_body(card), "text.projection": same("text_projection.weight", card.dim, card.text.width)}
+
+
+def text_body(card: ModelCard) -> dict[str, Recipe]:
+    """A text tower up to its last layer norm."""
+    at, width = "text_model", card.text.width
+    return {
+        "text.tokens": same(f"{at}.embeddings.token_embedding.weight", card.vocabulary, width),
+        "text.positions": same(f"{at}.embeddings.position_embedding.weight", card.context, width),
+        **blocks("text", f"{at}.encoder.layers", card.text, BLOCK),
+        **pair("text.after", f"{at}.final_layer_norm", width),
+    }

@@ -10,23 +10,67 @@ from typing import Any, Literal
 import numpy as np
 
 from glimpse.errors import CheckpointError
-from glimpse.models import clip
+from glimpse.layouts import Layout
 from glimpse.models.formats.tensors import Tensors
 from glimpse.runtimes import Array
-from glimpse.values import ModelCard, PixelRules
+from glimpse.values import ModelCard, PixelRules, TowerShape
+
+__all__ = ["Config", "Kind", "Layout", "Model", "Recipe", "Recipes", "Source"]
 
 Config = Mapping[str, Any]
 Kind = Literal["image", "text"]
-KINDS: tuple[Kind, Kind] = ("image", "text")
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How one canonical weight is made: from which tensors, each of which shape, and by what."""
+    """How one canonical weight is made: from which tensors, of which shapes, and by what."""
 
     names: tuple[str, ...]
-    shape: tuple[int, ...]
+    shapes: tuple[tuple[int, ...], ...]
     make: Callable[[Sequence[Array]], Array]
+
+
+Recipes = Mapping[Kind, Mapping[str, Recipe]]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A checkpoint to be read: where it is, what its config says, and its tensors."""
+
+    layout: Layout
+    folder: Path
+    name: str
+    config: Config
+    files: tuple[Path, ...]
+    tensors: Tensors
+
+    def number(self, name: str) -> float:
+        """A tensor that is a single number.
+
+        Raises:
+            CheckpointError: there is none.
+        """
+        if name not in self.tensors.shapes:
+            raise CheckpointError(f"{self.files[0]} has no tensor {name}: it is incomplete, or not the model it says")
+        return float(self.tensors.read(name).reshape(-1)[0])
+
+    def logit_scale(self) -> float:
+        """What cosines are multiplied by; checkpoints keep its logarithm."""
+        return math.exp(self.number("logit_scale"))
+
+    def logit_bias(self) -> float | None:
+        """What is added before a sigmoid; None where the checkpoint has none."""
+        return self.number("logit_bias") if "logit_bias" in self.tensors.shapes else None
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of a tensor from which a size is taken that no config has.
+
+        Raises:
+            CheckpointError: there is no such tensor.
+        """
+        if name not in self.tensors.shapes:
+            raise CheckpointError(f"{self.files[0]} has no tensor {name}: it is incomplete, or not the model it says")
+        return self.tensors.shapes[name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +80,7 @@ class Model:
     card: ModelCard
     files: tuple[Path, ...]
     tensors: Tensors
-    recipes: Mapping[Kind, Mapping[str, Recipe]]
+    recipes: Recipes
 
     def weights(self, kind: Kind) -> dict[str, Array]:
         """The canonical float32 weights of one tower."""
@@ -46,40 +90,55 @@ class Model:
         }
 
 
-def checked(
-    card: ModelCard, files: tuple[Path, ...], tensors: Tensors, recipes: Mapping[Kind, Mapping[str, Recipe]]
-) -> Model:
+def checked(source: Source, card: ModelCard, recipes: Recipes) -> Model:
     """Hold every recipe against the tensors there are."""
+    file, shapes = source.files[0], source.tensors.shapes
     for recipe in (recipe for tower in recipes.values() for recipe in tower.values()):
-        for name in recipe.names:
-            found = tensors.shapes.get(name)
+        for name, expected in zip(recipe.names, recipe.shapes, strict=True):
+            found = shapes.get(name)
             if found is None:
-                raise CheckpointError(f"{files[0]} has no tensor {name}: it is incomplete, or not the model it says")
-            if found != recipe.shape:
-                raise CheckpointError(f"{files[0]}: tensor {name} has shape {found}, its config says {recipe.shape}")
-    return Model(card, files, tensors, recipes)
+                raise CheckpointError(f"{file} has no tensor {name}: it is incomplete, or not the model it says")
+            if found != expected:
+                raise CheckpointError(f"{file}: tensor {name} has shape {found}, its config says {expected}")
+    return Model(card, source.files, source.tensors, recipes)
 
 
-def logit_scale(tensors: Tensors, files: tuple[Path, ...]) -> float:
-    """What cosines are multiplied by; checkpoints keep its logarithm."""
-    if "logit_scale" not in tensors.shapes:
-        raise CheckpointError(f"{files[0]} has no tensor logit_scale: it is incomplete, or not the model it says")
-    return math.exp(float(tensors.read("logit_scale").reshape(-1)[0]))
+# Recipes --------------------------------------------------------------------------------------------------------------
 
 
-def same(sources: Sequence[Array]) -> Array:
+def same(name: str, *shape: int) -> Recipe:
     """Take a tensor as it is."""
-    return sources[0]
+    return Recipe((name,), (shape,), lambda sources: sources[0])
 
 
-def transposed(sources: Sequence[Array]) -> Array:
-    """Turn a matrix round."""
-    return np.ascontiguousarray(sources[0].T)
+def turned(name: str, *shape: int) -> Recipe:
+    """Turn a matrix round: (a, b) on disk → (b, a)."""
+    return Recipe((name,), (shape,), lambda sources: np.ascontiguousarray(sources[0].T))
 
 
-def joined(sources: Sequence[Array]) -> Array:
-    """Put tensors one after the other along their first axis."""
-    return np.concatenate(sources)
+def reshaped(name: str, shape: tuple[int, ...], to: tuple[int, ...]) -> Recipe:
+    """Take a tensor with axes left out, or put in."""
+    return Recipe((name,), (shape,), lambda sources: sources[0].reshape(to))
+
+
+def joined(names: Sequence[str], *shape: int) -> Recipe:
+    """Put tensors of one shape one after the other along their first axis."""
+    return Recipe(tuple(names), (shape,) * len(names), np.concatenate)
+
+
+def pair(to: str, name: str, *shape: int) -> dict[str, Recipe]:
+    """Weight (out, in) and bias (out) of a linear layer, or of a layer norm (width)."""
+    return {f"{to}.weight": same(f"{name}.weight", *shape), f"{to}.bias": same(f"{name}.bias", shape[0])}
+
+
+def patches(card: ModelCard, weight: str, bias: str | None = None) -> dict[str, Recipe]:
+    """The convolution (width, 3, patch, patch) that cuts a picture into patches, with 1/255, mean and std folded into it."""
+    shape = (card.image.width, 3, card.patch, card.patch)
+    names, shapes = ((weight,), (shape,)) if bias is None else ((weight, bias), (shape, shape[:1]))
+    return {
+        "image.patch.weight": Recipe((weight,), (shape,), partial(_patch_weight, card.pixels)),
+        "image.patch.bias": Recipe(names, shapes, partial(_patch_bias, card.pixels)),
+    }
 
 
 def _patch_weight(rules: PixelRules, sources: Sequence[Array]) -> Array:
@@ -89,37 +148,50 @@ def _patch_weight(rules: PixelRules, sources: Sequence[Array]) -> Array:
 
 
 def _patch_bias(rules: PixelRules, sources: Sequence[Array]) -> Array:
-    """What subtracting the mean comes to, for every output of the convolution: → (width,)."""
+    """What subtracting the mean comes to, for every output of the convolution, and its own bias: → (width,)."""
     shift = np.array(rules.mean) / np.array(rules.std)
-    return np.asarray(-(sources[0].astype(np.float64).sum((2, 3)) @ shift), np.float32)
+    own = sources[1] if len(sources) > 1 else 0.0
+    return np.asarray(own - sources[0].astype(np.float64).sum((2, 3)) @ shift, np.float32)
 
 
-def block_recipes(card: ModelCard, kind: Kind, at: str, names: Mapping[str, Sequence[str]]) -> dict[str, Recipe]:
-    """The blocks of one tower: `at` is what stands before a block's number, `names` gives the tensors of each weight.
+@dataclass(frozen=True, slots=True)
+class BlockNames:
+    """What a layout calls the parts of a block; queries, keys and values are one tensor, or three to be joined.
 
-    In a name, {} stands for "weight" or "bias"; several tensors are joined.
+    In a name of `qkv`, {} stands for "weight" or "bias".
     """
-    shapes = clip.tower_shapes(card, kind)
+
+    norm1: str
+    qkv: tuple[str, ...]
+    out: str
+    norm2: str
+    up: str
+    down: str
+
+
+def blocks(to: str, at: str, shape: TowerShape, names: BlockNames) -> dict[str, Recipe]:
+    """All blocks of one tower: `to` begins the canonical names, `at` stands before a block's number on disk."""
     found: dict[str, Recipe] = {}
-    for i in range((card.image if kind == "image" else card.text).layers):
-        for part in ("weight", "bias"):
-            for to, sources in names.items():
-                first, *rest = shapes[f"{kind}.{i}.{to}.{part}"]
-                tensors = tuple(f"{at}.{i}.{name.format(part)}" for name in sources)
-                make = joined if len(tensors) > 1 else same
-                found[f"{kind}.{i}.{to}.{part}"] = Recipe(tensors, (first // len(tensors), *rest), make)
+    for i in range(shape.layers):
+        found |= block(f"{to}.{i}", f"{at}.{i}", shape, names)
     return found
 
 
-def end_recipes(card: ModelCard, kind: Kind, names: Mapping[str, str]) -> dict[str, Recipe]:
-    """What stands before and after the blocks, under its canonical names."""
-    shapes = clip.tower_shapes(card, kind)
-    found = {to: Recipe((name,), shapes[to], same) for to, name in names.items() if to in shapes}
-    if kind == "image":
-        conv = ((names["image.patch"],), (card.image.width, 3, card.patch, card.patch))
-        found["image.patch.weight"] = Recipe(*conv, partial(_patch_weight, card.pixels))
-        found["image.patch.bias"] = Recipe(*conv, partial(_patch_bias, card.pixels))
-    return found
+def block(to: str, at: str, shape: TowerShape, names: BlockNames) -> dict[str, Recipe]:
+    """One block."""
+    width, mlp = shape.width, shape.mlp
+    rows = 3 * width // len(names.qkv)
+    weights = [f"{at}.{name.format('weight')}" for name in names.qkv]
+    biases = [f"{at}.{name.format('bias')}" for name in names.qkv]
+    return {
+        **pair(f"{to}.norm1", f"{at}.{names.norm1}", width),
+        f"{to}.qkv.weight": joined(weights, rows, width),
+        f"{to}.qkv.bias": joined(biases, rows),
+        **pair(f"{to}.out", f"{at}.{names.out}", width, width),
+        **pair(f"{to}.norm2", f"{at}.{names.norm2}", width),
+        **pair(f"{to}.up", f"{at}.{names.up}", mlp, width),
+        **pair(f"{to}.down", f"{at}.{names.down}", width, mlp),
+    }
 
 
 def three(values: Sequence[float]) -> tuple[float, float, float]:
