@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -161,3 +163,15 @@ def test_heavy_libraries_are_imported_only_by_their_adapters():
             for name in names:
                 home = homes.get(name.split(".")[0])
                 assert home is None or str(path.relative_to(package)) in home, (path, name)
+
+
+def test_the_page_of_models_is_the_one_that_is_made():
+    """`python tools/make_models_page.py` writes it."""
+    made = subprocess.run(
+        [sys.executable, "-c", "import make_models_page as tool, sys; sys.stdout.write(tool.page())"],
+        cwd=ROOT / "tools",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert made.stdout == (ROOT / "docs" / "models.md").read_text("utf-8")

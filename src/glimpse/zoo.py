@@ -18,14 +18,11 @@ Config = Mapping[str, Any]
 # Towers that glimpse does not have: what an architecture's name contains → what it needs; the first that fits.
 _MISSING = {
     "coca": "coca",
-    "nllb": "nllb-clip",
-    "xlm-roberta": "clip + xlm-roberta",
-    "roberta": "clip + roberta",
+    "nllb": "nllb",
     "convnext": "convnext",
     "eva": "eva",
-    "mobileclip": "mobileclip",
+    "mobileclip": "fastvit",
     "vitamin": "vitamin",
-    "pe-core": "pe-core",
 }
 
 

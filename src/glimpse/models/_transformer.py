@@ -56,3 +56,12 @@ def perceptron(ops: Ops, w: Weights, at: str, shape: TowerShape, x: Tensor) -> T
     activate = {"gelu": ops.gelu, "gelu_tanh": ops.gelu_tanh, "quick_gelu": ops.quick_gelu}[shape.activation]
     x = activate(ops.linear(x, w[f"{at}.up.weight"], w[f"{at}.up.bias"]))
     return ops.linear(x, w[f"{at}.down.weight"], w[f"{at}.down.bias"])
+
+
+def attention_pool(ops: Ops, w: Weights, shape: TowerShape, x: Tensor) -> Tensor:
+    """Read a tower by attention from one learnt query, and a perceptron after it: (n, tokens, width) → (n, width)."""
+    kv = ops.linear(x, w["image.pool.kv.weight"], w["image.pool.kv.bias"])
+    x = ops.pool(w["image.pool.query"], kv, shape.heads)
+    x = ops.linear(x, w["image.pool.out.weight"], w["image.pool.out.bias"])
+    y = ops.layer_norm(x, w["image.pool.norm.weight"], w["image.pool.norm.bias"], shape.eps)
+    return ops.add(x, perceptron(ops, w, "image.pool", shape, y))

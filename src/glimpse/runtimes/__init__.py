@@ -34,6 +34,9 @@ class Ops(Protocol):
     def patchify(self, pixels: Tensor, weight: Array, bias: Array, patch: int) -> Tensor:
         """Cut uint8 (n, s, s, 3) into patches, row by row; project by weight (patch, patch, 3, width), add bias."""
 
+    def merge(self, x: Tensor, side: int) -> Tensor:
+        """Put four neighbours of side × side tokens side by side, row by row: (n, side², width) → (n, side² / 4, 4 × width)."""
+
     def embed(self, ids: Tensor, table: Array, positions: Array) -> Tensor:
         """Look up int64 (n, tokens) in table (vocabulary, width) and add the first rows of positions."""
 

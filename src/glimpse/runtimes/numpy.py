@@ -23,6 +23,11 @@ class NumpyOps:
         x = x.transpose(0, 1, 3, 2, 4, 5).reshape(n, side * side, -1)  # (n, patches, patch × patch × 3)
         return x.astype(np.float64) @ weight.reshape(-1, weight.shape[-1]).astype(np.float64) + bias
 
+    def merge(self, x: Float, side: int) -> Float:
+        n, _, width = x.shape
+        x = x.reshape(n, side // 2, 2, side // 2, 2, width).transpose(0, 1, 3, 2, 4, 5)
+        return x.reshape(n, side**2 // 4, 4 * width)
+
     def embed(self, ids: NDArray[np.int64], table: Array, positions: Array) -> Float:
         return table[ids].astype(np.float64) + positions[: ids.shape[1]]
 

@@ -2,7 +2,7 @@
 
 Pictures run with two requests side by side (throughput), texts with all cores on one (latency). A compiled tower is kept as
 a blob named after the weights, this OpenVINO and this processor, so that the next process neither reads the checkpoint nor
-builds the graph. Knows no model.
+builds the graph. A tower that is an ONNX file is read by OpenVINO itself (see `_graphs.py`). Knows no model.
 """
 
 import contextlib
@@ -12,6 +12,7 @@ import mmap
 import os
 import sys
 import threading
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glimpse.atomic import replacing
-from glimpse.runtimes import Array, Run, Tensor, Tower
+from glimpse.errors import CheckpointError
+from glimpse.runtimes import Array, Run, Tensor, Tower, _graphs
 from glimpse.values import Rows
 
 _CONVERTER = "openvino.tools.ovc"
@@ -68,6 +70,12 @@ class OpenvinoOps:
         x = op.convolution(planes, kernel, [patch, patch], [0, 0], [0, 0], [1, 1])
         x = op.reshape(op.add(x, _constant(bias.reshape(1, -1, 1, 1))), _ints(0, len(bias), -1), special_zero=True)
         return op.transpose(x, _ints(0, 2, 1))  # (n, patches, width)
+
+    def merge(self, x: Tensor, side: int) -> Tensor:
+        width = x.get_output_partial_shape(0)[2].get_length()
+        x = op.reshape(x, _ints(0, side // 2, 2, side // 2, 2, width), special_zero=True)
+        x = op.transpose(x, _ints(0, 1, 3, 2, 4, 5))
+        return op.reshape(x, _ints(0, side**2 // 4, 4 * width), special_zero=True)
 
     def embed(self, ids: Tensor, table: Array, positions: Array) -> Tensor:
         tokens = op.gather(op.shape_of(ids), _ints(1), _ints(0))
@@ -183,6 +191,7 @@ def precisions(_device: str = "cpu") -> tuple[str, ...]:
 
 def compile_tower(tower: Tower, precision: str) -> Run:
     """Compile a tower, or take it from the cache, and return it as a function over batches of any size."""
+    plan = _graphs.plan(tower) if tower.graph else _graphs.Plan(lambda batch: {0: np.ascontiguousarray(batch)}, "")
     compiled, blob = _from_cache(tower, precision) or _made(tower, precision)
     beside = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
     requests = ov.AsyncInferQueue(compiled, beside)
@@ -191,10 +200,15 @@ def compile_tower(tower: Tower, precision: str) -> Run:
 
     def run(batch: NDArray[Any]) -> Rows:
         rows = np.empty((len(batch), tower.card.dim), np.float32)
+
+        def take(request: Any, place: slice) -> None:
+            output = request.get_output_tensor().data
+            rows[place] = plan.rows(output, len(rows[place])) if tower.graph else output
+
         with turn:
-            requests.set_callback(lambda request, place: rows.__setitem__(place, request.get_output_tensor().data))
-            for place in _slices(batch, beside):
-                requests.start_async({0: np.ascontiguousarray(batch[place])}, place)
+            requests.set_callback(take)
+            for place in _slices(batch, beside, plan):
+                requests.start_async(dict(plan.feeds(batch[place])), place)
             requests.wait_all()
             if blob and tower.kind == "image":
                 blob.rest()  # its weights have been laid out; a text's latency shows when pages have to come back
@@ -203,11 +217,11 @@ def compile_tower(tower: Tower, precision: str) -> Run:
     return run
 
 
-def _slices(batch: NDArray[Any], beside: int) -> list[slice]:
+def _slices(batch: NDArray[Any], beside: int, plan: _graphs.Plan) -> list[slice]:
     """Cut a batch into requests: of the best size, but so that each of those that run side by side gets some."""
     is_text = batch.ndim == 2  # noqa: PLR2004  (n, tokens) against (n, size, size, 3)
-    best = max(1, TOKENS_PER_REQUEST // max(1, batch.shape[1])) if is_text else IMAGES_PER_REQUEST
-    step = max(1, min(best, -(-len(batch) // beside)))
+    best = max(1, TOKENS_PER_REQUEST // max(1, plan.tokens or batch.shape[1])) if is_text else IMAGES_PER_REQUEST
+    step = plan.together or max(1, min(best, -(-len(batch) // beside)))
     return [slice(i, i + step) for i in range(0, len(batch), step)]
 
 
@@ -222,10 +236,11 @@ def _made(tower: Tower, precision: str) -> "tuple[Any, _Mapped | None]":
 
 
 def _compile(tower: Tower, precision: str) -> Any:
-    graph = _graph(tower)
+    graph = _read(tower) if tower.graph else _graph(tower)
     if precision == "bfloat16":
         _halve(graph)
-    return _core().compile_model(graph, "CPU", _settings(tower, precision))
+    with _said_plainly(tower):
+        return _core().compile_model(graph, "CPU", _settings(tower, precision))
 
 
 def _halve(graph: Any) -> None:
@@ -243,6 +258,27 @@ def _graph(tower: Tower) -> Any:
     return ov.Model([op.result(rows)], [batch], tower.kind)
 
 
+def _read(tower: Tower) -> Any:
+    """Read the ONNX file that a tower is, and leave of it what the vectors need."""
+    with _said_plainly(tower):
+        graph = _core().read_model(str(tower.graph))
+        rows = graph.output(_graphs.plan(tower).output).get_node().input_value(0)
+        return ov.Model([op.result(rows)], graph.get_parameters(), tower.kind)
+
+
+@contextlib.contextmanager
+def _said_plainly(tower: Tower) -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        if tower.graph is None:
+            raise  # a graph of ours: a mistake of ours
+        raise CheckpointError(
+            f"OpenVINO {ov.get_version().partition('-')[0]} cannot compute {tower.graph}:"
+            " the file is damaged, or uses what this version does not have"
+        ) from error
+
+
 def _settings(tower: Tower, precision: str) -> dict[str, str]:
     return {
         "INFERENCE_PRECISION_HINT": _HINTS[precision],
@@ -256,7 +292,8 @@ def _blob(tower: Tower, precision: str) -> Path | None:
         return None
     features = _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     processor = f"{_core().get_property('CPU', 'FULL_DEVICE_NAME')} {features} {os.cpu_count()}"
-    code = [Path(file).read_bytes() for file in (__file__, tower.function.__code__.co_filename)]
+    files = [__file__] if tower.graph else [__file__, tower.function.__code__.co_filename]
+    code = [Path(file).read_bytes() for file in files]
     made_by = hashlib.sha256(b"".join([ov.get_version().encode(), processor.encode(), *code])).hexdigest()[:12]
     return tower.cache / f"{tower.fingerprint[:24]}-{tower.kind}-{precision}-{made_by}.openvino"
 

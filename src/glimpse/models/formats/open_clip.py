@@ -14,6 +14,7 @@ from glimpse.models.formats.recipes import (
     blocks,
     pair,
     patches,
+    query,
     reshaped,
     same,
     three,
@@ -94,27 +95,40 @@ def _unknown(config: Config, known: Collection[str]) -> set[str]:
 # The card -------------------------------------------------------------------------------------------------------------
 
 
-def card(source: Source, family: str, *, patch: int | None = None, image: TowerShape | None = None) -> ModelCard:
-    """What a checkpoint is; sizes that its config does not have are given."""
+def card(source: Source, family: str, **known: Any) -> ModelCard:
+    """What a checkpoint is; fields of the card that its config does not say, or says otherwise, are given."""
     model = source.config["model_cfg"]
-    vision, text = model["vision_cfg"], model["text_cfg"]
-    words = text_rules(text)
-    return ModelCard(
-        name=source.name,
-        family=family,
-        dim=model["embed_dim"],
-        patch=patch or vision["patch_size"],
-        image=image or _vit_shape(model),
-        text=_text_shape(model),
-        pixels=pixels(source.config),
-        context=text.get("context_length", 77),
-        vocabulary=text.get("vocab_size", 49408),
-        end_id=text.get("eos_id", 2) if text.get("pool_type") == "eos" else None,
-        logit_scale=source.logit_scale(),
-        causal=not text.get("no_causal_mask", False),
-        logit_bias=source.logit_bias(),
-        words=words,
-    )
+    said: dict[str, Any] = {
+        "name": source.name,
+        "family": family,
+        "dim": model["embed_dim"],
+        "pixels": pixels(source.config),
+        "logit_scale": source.logit_scale(),
+        "logit_bias": source.logit_bias(),
+        **({} if "image" in known else _of_image(model)),
+        **({} if "text" in known else _of_text(model)),
+    }
+    return ModelCard(**(said | known))
+
+
+def _of_image(model: Config) -> dict[str, Any]:
+    vision = model["vision_cfg"]
+    width = vision["width"]
+    mlp = int(width * vision.get("mlp_ratio", 4.0))
+    heads = width // vision.get("head_width", 64)
+    return {"patch": vision["patch_size"], "image": TowerShape(width, vision["layers"], heads, mlp, _activation(model))}
+
+
+def _of_text(model: Config) -> dict[str, Any]:
+    text = model["text_cfg"]
+    return {
+        "text": _text_shape(model),
+        "context": text.get("context_length", 77),
+        "vocabulary": text.get("vocab_size", 49408),
+        "end_id": text.get("eos_id", 2) if text.get("pool_type") == "eos" else None,
+        "causal": not text.get("no_causal_mask", False),
+        "words": text_rules(text),
+    }
 
 
 def text_rules(text: Config) -> TextRules:
@@ -150,13 +164,6 @@ def pixels(config: Config) -> PixelRules:
         std=three(preprocess.get("std", defaults.std)),
         convert="last",
     )
-
-
-def _vit_shape(model: Config) -> TowerShape:
-    vision = model["vision_cfg"]
-    width = vision["width"]
-    mlp = int(width * vision.get("mlp_ratio", 4.0))
-    return TowerShape(width, vision["layers"], width // vision.get("head_width", 64), mlp, _activation(model))
 
 
 def _text_shape(model: Config) -> TowerShape:
@@ -216,16 +223,46 @@ def vit_body(card: ModelCard) -> dict[str, Recipe]:
 
 
 def timm_vit(card: ModelCard, *, bias: bool, classes: int) -> dict[str, Recipe]:
-    """The blocks of timm's ViT, and what stands before them: a bias of the patches or none, one class token or none."""
+    """The ViT up to its last layer norm: a bias of the patches or none, one class token or none."""
+    return {
+        **timm_ends(card, bias=bias, classes=classes),
+        **blocks("image", "visual.trunk.blocks", card.image, BLOCK_OF_TIMM),
+    }
+
+
+def timm_ends(card: ModelCard, *, bias: bool, classes: int) -> dict[str, Recipe]:
+    """The same without its blocks."""
     at, width, tokens = "visual.trunk", card.image.width, classes + card.patches
     conv = f"{at}.patch_embed.proj"
     found = {
         **patches(card, f"{conv}.weight", f"{conv}.bias" if bias else None),
         "image.positions": reshaped(f"{at}.pos_embed", (1, tokens, width), (tokens, width)),
-        **blocks("image", f"{at}.blocks", card.image, BLOCK_OF_TIMM),
         **pair("image.after", f"{at}.norm", width),
     }
     return found | ({"image.class": reshaped(f"{at}.cls_token", (1, 1, width), (width,))} if classes else {})
+
+
+def timm_head(card: ModelCard) -> dict[str, Recipe]:
+    """The last layer of timm's towers, which has a bias."""
+    at = "visual.trunk.head"
+    return {
+        "image.projection": same(f"{at}.weight", card.dim, card.image.width),
+        "image.projection.bias": same(f"{at}.bias", card.dim),
+    }
+
+
+def timm_pool(card: ModelCard, mlp: int) -> dict[str, Recipe]:
+    """The attention from one learnt query, with a perceptron of a width of its own."""
+    at, width = "visual.trunk.attn_pool", card.image.width
+    names = (f"{at}.latent", f"{at}.q.weight", f"{at}.q.bias")
+    return {
+        "image.pool.query": Recipe(names, ((1, 1, width), (width, width), (width,)), query),
+        **pair("image.pool.kv", f"{at}.kv", 2 * width, width),
+        **pair("image.pool.out", f"{at}.proj", width, width),
+        **pair("image.pool.norm", f"{at}.norm", width),
+        **pair("image.pool.up", f"{at}.mlp.fc1", mlp, width),
+        **pair("image.pool.down", f"{at}.mlp.fc2", width, mlp),
+    }
 
 
 def text(source: Source, card: ModelCard) -> dict[str, Recipe]:

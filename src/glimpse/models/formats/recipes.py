@@ -136,22 +136,32 @@ def patches(card: ModelCard, weight: str, bias: str | None = None) -> dict[str, 
     shape = (card.image.width, 3, card.patch, card.patch)
     names, shapes = ((weight,), (shape,)) if bias is None else ((weight, bias), (shape, shape[:1]))
     return {
-        "image.patch.weight": Recipe((weight,), (shape,), partial(_patch_weight, card.pixels)),
-        "image.patch.bias": Recipe(names, shapes, partial(_patch_bias, card.pixels)),
+        "image.patch.weight": Recipe((weight,), (shape,), partial(patch_weight, card.pixels)),
+        "image.patch.bias": Recipe(names, shapes, partial(patch_bias, card.pixels)),
     }
 
 
-def _patch_weight(rules: PixelRules, sources: Sequence[Array]) -> Array:
+def patch_weight(rules: PixelRules, sources: Sequence[Array]) -> Array:
     """Fold 1/255 and std into the convolution, so that the tower takes raw uint8: → (patch, patch, 3, width)."""
     scaled = sources[0] / (255.0 * np.array(rules.std).reshape(1, 3, 1, 1))
     return np.ascontiguousarray(scaled.transpose(2, 3, 1, 0), np.float32)
 
 
-def _patch_bias(rules: PixelRules, sources: Sequence[Array]) -> Array:
+def patch_bias(rules: PixelRules, sources: Sequence[Array]) -> Array:
     """What subtracting the mean comes to, for every output of the convolution, and its own bias: → (width,)."""
     shift = np.array(rules.mean) / np.array(rules.std)
     own = sources[1] if len(sources) > 1 else 0.0
     return np.asarray(own - sources[0].astype(np.float64).sum((2, 3)) @ shift, np.float32)
+
+
+def query(sources: Sequence[Array]) -> Array:
+    """What a learnt query (1, 1, width) becomes by its projection, the same for every picture: → (width,).
+
+    The projection may have those of keys and values after its own.
+    """
+    probe, weight, bias = sources
+    width = probe.shape[-1]
+    return np.asarray(weight[:width].astype(np.float64) @ probe.reshape(-1) + bias[:width], np.float32)
 
 
 @dataclass(frozen=True, slots=True)
