@@ -12,6 +12,7 @@ Neither knows what the other is: no file here names a model, none in `models/` n
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -118,3 +119,25 @@ class Tower:
     cache: Path | None
     devices: tuple[str, ...] = ("cpu",)
     graph: Path | None = None
+
+
+READ_GRAPHS = ("openvino", "onnx")
+"""The runtimes that take a `Tower.graph`."""
+
+_LIBRARIES = {"openvino": "openvino", "onnx": "onnxruntime", "torch": "torch"}
+_DRIVER = Path("/proc/driver/nvidia/version")
+
+
+def best(*, graphs: bool = False) -> str:
+    """Say which runtime `auto` means here: torch where it finds a GPU, else OpenVINO, else what is installed.
+
+    With `graphs`, of those that run ONNX files.
+    """
+    gpu = ["torch"] if _DRIVER.exists() else []
+    offered = READ_GRAPHS if graphs else (*gpu, *_LIBRARIES)
+    return next((name for name in offered if _has(_LIBRARIES[name])), "openvino" if graphs else "numpy")
+
+
+def _has(library: str) -> bool:
+    """Whether a library is installed; importing it would take seconds."""
+    return find_spec(library) is not None

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glimpse.atomic import replacing
-from glimpse.errors import CheckpointError
+from glimpse.errors import CheckpointError, ModelUnsupported
 from glimpse.runtimes import Array, Run, Tensor, Tower, _graphs
 from glimpse.values import Rows
 
@@ -203,9 +203,9 @@ def compile_tower(tower: Tower, precision: str) -> Run:
 
         def take(request: Any, place: slice) -> None:
             output = request.get_output_tensor().data
-            rows[place] = plan.rows(output, len(rows[place])) if tower.graph else output
+            rows[place] = plan.rows(output, rows[place].shape) if tower.graph else output
 
-        with turn:
+        with turn, _said_plainly(tower):
             requests.set_callback(take)
             for place in _slices(batch, beside, plan):
                 requests.start_async(dict(plan.feeds(batch[place])), place)
@@ -260,10 +260,22 @@ def _graph(tower: Tower) -> Any:
 
 def _read(tower: Tower) -> Any:
     """Read the ONNX file that a tower is, and leave of it what the vectors need."""
+    _check_links(tower)
     with _said_plainly(tower):
         graph = _core().read_model(str(tower.graph))
         rows = graph.output(_graphs.plan(tower).output).get_node().input_value(0)
         return ov.Model([op.result(rows)], graph.get_parameters(), tower.kind)
+
+
+def _check_links(tower: Tower) -> None:
+    """Say what to do about weights behind links out of the folder, which OpenVINO refuses and ONNX Runtime follows."""
+    assert tower.graph is not None  # noqa: S101  (for mypy: callers ask for nothing else)
+    folder = tower.graph.parent.resolve()
+    if not all(file.resolve().is_relative_to(folder) for file in _graphs.read(tower.graph).beside):
+        raise ModelUnsupported(
+            f"the weights of {tower.graph} are behind links, which OpenVINO does not follow:"
+            " choose the runtime 'onnx', or copy the folder to another place and give that"
+        )
 
 
 @contextlib.contextmanager
