@@ -30,7 +30,7 @@ DEFAULT = "ViT-B-32"
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """The sizes of OpenAI's models (Radford et al. 2021, table 20); heads are 64 wide, mlps four times the width."""
+    """The sizes of OpenAI's models (Radford et al. 2021, table 20), and of others; mlps are four times the width."""
 
     dim: int
     pixels: int
@@ -39,6 +39,9 @@ class Size:
     image_layers: int
     text_width: int
     text_layers: int = 12
+    head: int = 64  # width of one in the image tower; 64 in the text tower always
+    activation: str = "quick_gelu"
+    precision: str = "float32"  # of the file
 
 
 SIZES = {
@@ -46,6 +49,8 @@ SIZES = {
     "ViT-B-16": Size(512, 224, 16, 768, 12, 512),
     "ViT-L-14": Size(768, 224, 14, 1024, 24, 768),
     "ViT-L-14-336": Size(768, 336, 14, 1024, 24, 768),
+    "ViT-H-14": Size(1024, 224, 14, 1280, 32, 1024, 24, head=80, activation="gelu", precision="bfloat16"),  # LAION's
+    "tiny": Size(64, 32, 8, 64, 2, 64, 2),  # to try a script
 }
 
 
@@ -73,7 +78,19 @@ def _write(folder: Path, size: Size) -> None:
     _write_json(folder / "config.json", _config(size))
     _write_json(folder / "preprocessor_config.json", _preprocessor(size))
     _write_tokenizer(folder)
-    save_file(_tensors(size), folder / "model.safetensors", {"format": "pt"})
+    _save(_tensors(size), folder / "model.safetensors", size.precision)
+
+
+def _save(tensors: "dict[str, Array]", file: Path, precision: str) -> None:
+    if precision == "float32":
+        save_file(tensors, file, {"format": "pt"})
+        return
+    import torch
+    from safetensors import torch as halves  # numpy has no bfloat16
+
+    kind = getattr(torch, precision)
+    found = {name: torch.from_numpy(array).to(kind if array.ndim else torch.float32) for name, array in tensors.items()}
+    halves.save_file(found, file, {"format": "pt"})
 
 
 def _write_json(path: Path, value: Any) -> None:
@@ -84,12 +101,16 @@ def _write_json(path: Path, value: Any) -> None:
 
 
 def _config(size: Size) -> dict[str, Any]:
-    image = _tower(size.image_width, size.image_layers) | {"image_size": size.pixels, "patch_size": size.patch}
-    text = _tower(size.text_width, size.text_layers) | {"vocab_size": VOCABULARY, "max_position_embeddings": CONTEXT}
+    image = _tower(size.image_width, size.image_layers, size.head, size.activation)
+    image |= {"image_size": size.pixels, "patch_size": size.patch}
+    text = _tower(size.text_width, size.text_layers, 64, size.activation) | {
+        "vocab_size": VOCABULARY,
+        "max_position_embeddings": CONTEXT,
+    }
     ends = {"bos_token_id": 0, "eos_token_id": 2, "pad_token_id": 1}  # as OpenAI's checkpoints say, wrongly
     return {
         "architectures": ["CLIPModel"],
-        "dtype": "float32",
+        "dtype": size.precision,
         "model_type": "clip",
         "projection_dim": size.dim,
         "logit_scale_init_value": 2.6592,
@@ -98,13 +119,13 @@ def _config(size: Size) -> dict[str, Any]:
     }
 
 
-def _tower(width: int, layers: int) -> dict[str, Any]:
+def _tower(width: int, layers: int, head: int, activation: str) -> dict[str, Any]:
     return {
         "hidden_size": width,
         "intermediate_size": 4 * width,
-        "num_attention_heads": width // 64,
+        "num_attention_heads": width // head,
         "num_hidden_layers": layers,
-        "hidden_act": "quick_gelu",
+        "hidden_act": activation,
         "layer_norm_eps": 1e-5,
     }
 
