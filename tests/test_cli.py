@@ -186,9 +186,10 @@ def test_models_lists_names_sizes_and_what_is_not_supported(glimpse):
     assert code == 0
     assert "demo\t" in out
     assert "ViT-B-32-256/datacomp_s34b_b86k\t256\t512\tclip\t" in out
-    assert "SigLIP" not in out
+    assert "ViT-B-16-SigLIP/webli\t224\t768\tsiglip\t" in out
+    assert "RN50" not in out
     assert "not supported yet" in err
-    assert "ViT-B-16-SigLIP/webli\t224\t768\tsiglip\tnot supported yet" in glimpse("models", "siglip", "--all")[1]
+    assert "RN50/openai\t224\t1024\tresnet\tnot supported yet" in glimpse("models", "rn50", "--all")[1]
     assert len(json.loads(glimpse("models", "--json")[1])) > 190
 
 
@@ -223,7 +224,7 @@ def test_doctor(glimpse):
         (["index", "EMPTY", "-c", "DB", "-m", "MODEL"], "there are no files in"),
         (["index"], "Missing argument"),
         (["index", "EMPTY/..", "-m", "ViT-B-32/opnai"], "did you mean"),
-        (["index", "EMPTY/..", "-m", "ViT-B-16-SigLIP/webli"], "siglip family"),
+        (["index", "EMPTY/..", "-m", "RN50/openai"], "resnet family"),
         (["index", "EMPTY/..", "-c", "EMPTY"], "is a folder"),
         (["index", "EMPTY/..", "-c", "FOREIGN"], "not a glimpse collection"),
         (["search", "x", "-c", "NONE"], "there is no collection"),

@@ -82,7 +82,7 @@ def test_a_known_architecture_is_not_taken_for_a_repository() -> None:
 
 def test_a_family_without_towers_is_refused_before_any_download(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(weights, "_fetch", lambda *_, **__: pytest.fail("it went to the hub"))
-    for name, family in {"ViT-B-16-SigLIP/webli": "siglip", "RN50/openai": "resnet"}.items():
+    for name, family in {"coca_ViT-B-32/laion2b_s13b_b90k": "coca", "RN50/openai": "resnet"}.items():
         with pytest.raises(ModelUnsupported, match=f"{name} is of the {family} family"):
             weights.locate(name)
 

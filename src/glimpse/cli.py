@@ -7,6 +7,8 @@ Results go to standard output, progress and complaints to standard error. Exit c
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import wraps
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,13 +87,6 @@ _collection = click.option(
     help="The collection file. Default: photos.db in the data folder.",
 )
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
-_precision = click.option(
-    "--precision",
-    default="auto",
-    show_default=True,
-    help="float32, bfloat16, or auto: the fastest that is native here.",
-)
-_runtime = click.option("--runtime", default="auto", show_default=True, help="openvino, or numpy (slow, exact).")
 _parity = click.option(
     "--parity",
     is_flag=True,
@@ -104,12 +99,47 @@ def _model(default: str | None) -> Callable[[Command], Command]:
     return click.option("--model", "-m", default=default, show_default=default is not None, help=_model_help)
 
 
-def _encoder(model: str, runtime: str, precision: str, *, parity: bool) -> "Encoder":
-    from glimpse.encoder import load  # noqa: PLC0415
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What computes, and in which precision: what `_engine` makes of its options."""
 
-    return load(
-        model, runtime=runtime, precision=precision, parity=parity, progress=bool(sys.stderr and sys.stderr.isatty())
+    runtime: str
+    precision: str
+    device: str
+
+    def load(self, model: str, *, parity: bool) -> "Encoder":
+        """Load a model to be computed so."""
+        from glimpse.encoder import load  # noqa: PLC0415
+
+        return load(
+            model,
+            runtime=self.runtime,
+            precision=self.precision,
+            device="auto" if self.device == "all" else self.device,
+            devices="auto" if self.device == "all" else None,
+            parity=parity,
+            progress=bool(sys.stderr and sys.stderr.isatty()),
+        )
+
+
+def _engine(command: Command) -> Command:
+    """Give a command --runtime, --precision and --device, as one `engine`."""
+
+    @click.option("--runtime", default="auto", show_default=True, help="openvino, torch, onnx, or numpy (slow, exact).")
+    @click.option(
+        "--precision",
+        default="auto",
+        show_default=True,
+        help="float32, bfloat16, float16, int8 (see glimpse verify), or auto: the fastest float that is native here.",
     )
+    @click.option(
+        "--device", default="auto", show_default=True, help="cpu, cuda:0, ..., or all: a process for every GPU."
+    )
+    @wraps(command)
+    def with_engine(*arguments: Any, runtime: str, precision: str, device: str, **options: Any) -> Any:
+        return command(*arguments, engine=Engine(runtime, precision, device), **options)
+
+    return with_engine
 
 
 def _open(path: Path | None, model: Any = None, *, create: bool = False) -> "Collection":
@@ -158,8 +188,7 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 @click.argument("places", nargs=-1, required=True)
 @_collection
 @_model(None)
-@_runtime
-@_precision
+@_engine
 @_parity
 @click.option(
     "--include", multiple=True, metavar="PATTERN", help="Only files that match, as in .gitignore; several times."
@@ -179,8 +208,7 @@ def index(
     places: tuple[str, ...],
     collection: Path | None,
     model: str | None,
-    runtime: str,
-    precision: str,
+    engine: Engine,
     include: tuple[str, ...],
     exclude: tuple[str, ...],
     column: str | None,
@@ -213,7 +241,7 @@ def index(
         watching.check(places)
     made_by = _made_by(collection)
     name = model or (made_by.model if made_by else DEFAULT_MODEL)
-    encoder = _encoder(name, runtime, precision, parity=parity or bool(made_by and made_by.parity))
+    encoder = engine.load(name, parity=parity or bool(made_by and made_by.parity))
     with _open(collection, encoder, create=True) as photos:
         options: dict[str, Any] = {
             "selection": selection,
@@ -408,16 +436,14 @@ def thumbnail(key: str, output: Path, size: int, collection: Path | None) -> Non
 @click.option("--texts", type=click.Path(path_type=Path), help="Embed the lines of a text file instead of pictures.")
 @click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="A .npy or .parquet file.")
 @_model("ViT-B-32-256/datacomp_s34b_b86k")
-@_runtime
-@_precision
+@_engine
 @_parity
 def embed(
     pictures: tuple[str, ...],
     texts: Path | None,
     output: Path,
     model: str,
-    runtime: str,
-    precision: str,
+    engine: Engine,
     *,
     parity: bool,
 ) -> int:
@@ -434,7 +460,7 @@ def embed(
         raise UsageError("say what to embed: pictures and folders, or --texts FILE")
     export.check(output)
     lines, items = (export.lines(texts), None) if texts else ([], export.files(pictures))
-    encoder = _encoder(model, runtime, precision, parity=parity)
+    encoder = engine.load(model, parity=parity)
     with terminal.progress("embedding") as progress:
         embedded = export.pictures(encoder, items, progress) if items is not None else export.texts(encoder, lines)
     export.write(output, embedded.keys, embedded.rows)
@@ -448,8 +474,7 @@ def embed(
 @click.option("--label", "-l", "labels", multiple=True, required=True, help="A choice; give several.")
 @click.option("--template", multiple=True, help='The sentence a label is put into. Default: "a photo of a {}".')
 @_model("ViT-B-32-256/datacomp_s34b_b86k")
-@_runtime
-@_precision
+@_engine
 @_parity
 @_json
 def classify(
@@ -457,8 +482,7 @@ def classify(
     labels: tuple[str, ...],
     template: tuple[str, ...],
     model: str,
-    runtime: str,
-    precision: str,
+    engine: Engine,
     *,
     parity: bool,
     as_json: bool,
@@ -468,10 +492,12 @@ def classify(
     from glimpse.encoder import DEFAULT_TEMPLATE  # noqa: PLC0415
 
     items = export.files(pictures)
-    encoder = _encoder(model, runtime, precision, parity=parity)
+    encoder = engine.load(model, parity=parity)
     with terminal.progress("classifying", quiet=True) as progress:
         embedded = export.pictures(encoder, items, progress)
     chances = encoder.rank(embedded.rows, labels, template=template or DEFAULT_TEMPLATE)
+    if encoder.card.logit_bias is not None:
+        terminal.say("this model gives each label a probability of its own (sigmoid): they need not add up to 1")
     answers = [
         {"key": key, "probabilities": dict(zip(labels, map(float, row), strict=True))}
         for key, row in zip(embedded.keys, chances, strict=True)

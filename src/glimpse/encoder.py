@@ -13,11 +13,12 @@ from typing import Any, Literal, overload
 import numpy as np
 from PIL import Image
 
-from glimpse import fingerprint, pixels, places, registry, tokens, weights
+from glimpse import fingerprint, layouts, pixels, places, registry, runtimes, tokens, weights
 from glimpse.ahead import ahead
 from glimpse.decoders import image as decoder
 from glimpse.errors import BadItem, UsageError
 from glimpse.models import formats
+from glimpse.models.formats import exported
 from glimpse.runtimes import Run, Tower
 from glimpse.sources.folder import read
 from glimpse.values import FAILURE_CODES, Failure, ModelCard, Named, Pixels, Rows
@@ -36,6 +37,8 @@ def load(
     runtime: str = "auto",
     precision: str = "auto",
     device: str = "auto",
+    devices: Literal["auto"] | Sequence[str] | None = None,
+    mixed: bool = False,
     parity: bool = False,
     progress: bool = False,
 ) -> "Encoder":
@@ -43,9 +46,13 @@ def load(
 
     Args:
         model: "demo", an open_clip name such as "ViT-B-32-256/datacomp_s34b_b86k", "hf-hub:org/name", or a folder.
-        runtime: a file of `glimpse.runtimes`; "auto" is openvino.
-        precision: "float32", "bfloat16", or "auto": the fastest that the processor computes natively.
-        device: "auto" or "cpu".
+        runtime: a file of `glimpse.runtimes`: "openvino", "torch", "onnx", "numpy"; "auto" is torch where it finds a GPU,
+            else openvino.
+        precision: "float32", "bfloat16", "float16", "int8" (pictures only, see `Encoder.calibrate`), or "auto": the fastest
+            float that the device computes natively.
+        device: "cpu", "cuda:0", ..., or "auto": the first that the runtime has.
+        devices: several devices that share the pictures, a process for each; "auto" is every GPU.
+        mixed: let int8 vectors into collections of float ones, and the other way round.
         parity: treat pictures as the reference libraries do: no EXIF orientation, no transparency, no colour profiles.
         progress: show the hub client's progress bar while fetching.
 
@@ -53,11 +60,17 @@ def load(
         ModelError: there is no such model, or it cannot be fetched, read, or is not supported; says which.
         UsageError: no such runtime, precision or device.
     """
-    if device not in ("auto", "cpu"):
-        raise UsageError(f"there is no device {device!r} for the runtimes installed: choose 'auto' or 'cpu'")
     checkpoint = weights.locate(model, progress=progress)
     read = formats.read(checkpoint.folder, checkpoint.name, checkpoint.config)
-    return Encoder(read, checkpoint.folder, runtime=runtime, precision=precision, parity=parity)
+    return Encoder(
+        read,
+        runtime=runtime,
+        precision=precision,
+        device=device,
+        devices=devices,
+        mixed=mixed,
+        parity=parity,
+    )
 
 
 class Encoder:
@@ -66,26 +79,33 @@ class Encoder:
     Attributes:
         card: what the model is.
         runtime: the name of the runtime.
-        precision: "float32" or "bfloat16", what was chosen where "auto" was asked for.
+        precision: what was chosen where "auto" was asked for.
+        devices: where pictures are computed; texts always on the first.
         parity: whether pictures are treated as the reference libraries do.
     """
 
     def __init__(
         self,
         model: formats.Model,
-        folder: Path,
         *,
         runtime: str = "auto",
         precision: str = "auto",
+        device: str = "auto",
+        devices: Literal["auto"] | Sequence[str] | None = None,
+        mixed: bool = False,
         parity: bool = False,
     ) -> None:
-        """Check the choices; reads no weights. `folder` is where the tokenizer is."""
+        """Check the choices; reads no weights."""
         self.card: ModelCard = model.card
-        self.runtime = "openvino" if runtime == "auto" else runtime
+        self.runtime = runtimes.best(graphs=bool(model.graphs)) if runtime == "auto" else runtime
         self._adapter = registry.find("runtimes", self.runtime)
-        self.precision = _precision(precision, self._adapter.precisions(self._adapter.devices()[0]), self.runtime)
+        if model.graphs and self.runtime not in runtimes.READ_GRAPHS:
+            raise UsageError(f"{self.runtime} does not run ONNX files: choose {' or '.join(runtimes.READ_GRAPHS)}")
+        self.devices = _devices(device, devices, self._adapter.devices(), self.runtime)
+        self.precision = _precision(precision, self._adapter.precisions(self.devices[0]), self.runtime)
         self.parity = parity
-        self._model, self._folder = model, folder
+        self._mixed = mixed
+        self._model = model
 
     def __repr__(self) -> str:
         return f"<Encoder {self.card.name}: {self.dim} dimensions, {self.runtime} {self.precision}>"
@@ -101,9 +121,10 @@ class Encoder:
         return fingerprint.of_model(
             self.card,
             self._model.files,
-            tokens.files_of(self._folder),
+            tokens.files_of(self._model.words),
             parity=self.parity,
             cache=places.cache_folder(),
+            precision="int8" if self.precision == "int8" and not self._mixed else "float",
         )
 
     @overload
@@ -237,24 +258,68 @@ class Encoder:
         """Tokenizer and tower, made ready side by side: a query from a cold process waits for both."""
         with ThreadPoolExecutor(1) as pool:
             tower = pool.submit(self._compile, "text")
-            return tokens.load(self._folder, self.card.context, self.card.words), tower.result()
+            return tokens.load(self._model.words, self.card.context, self.card.words), tower.result()
 
     @cached_property
     def _image_tower(self) -> Run:
         return self._compile("image")
 
+    def export(self, folder: str | os.PathLike[str], *, precision: Literal["float32", "float16"] = "float32") -> Path:
+        """Write both towers as ONNX files, with tokenizer and preprocessing: a folder that `load` takes as a model.
+
+        The towers take uint8 (n, size, size, 3) and int64 (n, tokens), any n, and give float32 (n, dim) unit rows.
+
+        Args:
+            folder: made if it is not there.
+            precision: of the weights and of what is computed with them.
+
+        Raises:
+            MissingExtra: onnx is not installed.
+            UsageError: the folder has something in it, or the model is such a folder itself.
+        """
+        target = Path(folder).expanduser()
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            raise UsageError(f"{target} is there already: name a new folder")
+        if self._model.graphs:
+            raise UsageError(f"{self.card.name} is an exported model already: copy its folder")
+        onnx = registry.find("runtimes", "onnx")
+        for kind, path in layouts.GRAPHS.items():
+            (target / path).parent.mkdir(parents=True, exist_ok=True)
+            onnx.export_tower(self._tower(kind), target / path, precision)
+        exported.write_card(self.card, target)
+        tokens.save(self._model.words, target / exported.WORDS)
+        return target
+
     def _compile(self, kind: Literal["image", "text"]) -> Run:
-        family = registry.find("models", self.card.family)
-        tower = Tower(
+        run: Run = self._adapter.compile_tower(self._tower(kind), self.precision)
+        return run
+
+    def _tower(self, kind: Literal["image", "text"]) -> Tower:
+        graph = self._model.graphs.get(kind)
+        function: Any = None if graph else getattr(registry.find("models", self.card.family), f"{kind}_tower")
+        return Tower(
             kind=kind,
-            function=getattr(family, f"{kind}_tower"),
+            function=function,
             card=self.card,
             weights=lambda: self._model.weights(kind),
             fingerprint=self.fingerprint,
             cache=places.cache_folder() / "towers",
+            devices=self.devices if kind == "image" else self.devices[:1],
+            graph=graph,
         )
-        run: Run = self._adapter.compile_tower(tower, self.precision)
-        return run
+
+
+def _devices(
+    asked: str, several: Literal["auto"] | Sequence[str] | None, offered: Sequence[str], runtime: str
+) -> tuple[str, ...]:
+    if several == "auto":
+        return tuple(name for name in offered if name != "cpu") or tuple(offered[:1])
+    chosen = (offered[0] if asked == "auto" else asked,) if several is None else tuple(several)
+    unknown = [name for name in chosen if name not in offered]
+    if unknown or not chosen:
+        named = repr(unknown[0]) if unknown else "none"
+        raise UsageError(f"device {named} is not to be had from {runtime} here: choose {' or '.join(offered)}")
+    return chosen
 
 
 def _precision(asked: str, offered: Sequence[str], runtime: str) -> str:

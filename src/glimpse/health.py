@@ -52,7 +52,9 @@ def _processor_features() -> list[str]:
 
 def _runtime(name: str) -> str:
     try:
-        return f"works, {' or '.join(registry.find('runtimes', name).precisions())}"
+        runtime = registry.find("runtimes", name)
+        found = (f"{device}: {' or '.join(runtime.precisions(device))}" for device in runtime.devices())
+        return f"works, {'; '.join(found)}"
     except (GlimpseError, ImportError, RuntimeError) as error:
         return f"does not work: {error}"
 

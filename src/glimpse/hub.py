@@ -86,12 +86,13 @@ def offline() -> bool:
     return said.upper() in {"1", "ON", "YES", "TRUE"}
 
 
-def cached(repository: Repository, *, zoo: bool) -> tuple[Path, Layout] | None:
+def cached(repository: Repository, *, zoo: bool, words: bool = True) -> tuple[Path, Layout] | None:
     """Find the snapshot on disk, if all that the model needs is in it; another library may have fetched only parts.
 
     Args:
         repository: what to look for.
         zoo: whether it is asked for by a name of open_clip's table, which has its config.
+        words: of these, whether it has a tokenizer of its own; CLIP's comes with glimpse.
 
     Raises:
         CheckpointError: a config or an index in it is broken.
@@ -104,17 +105,17 @@ def cached(repository: Repository, *, zoo: bool) -> tuple[Path, Layout] | None:
     layout = layouts.of_files(files, lambda: folder / layouts.CONFIG, zoo=zoo)
     if layout is None or not files.issuperset(layouts.tensor_names(folder, layouts.WEIGHTS[layout])):
         return None
-    if zoo and layout == "open_clip":
-        return folder, layout  # its config is in zoo.json, and its tokenizer comes with glimpse
+    if zoo and layout == "open_clip" and not words:
+        return folder, layout  # its config is in zoo.json
     settled = files | layouts.names_in(repository.absent(commit))
     pixels = layout == "open_clip" or layouts.PREPROCESSOR in settled
-    words = "tokenizer.json" in files or settled.issuperset({"tokenizer.json", "vocab.json", "merges.txt"})
-    return (folder, layout) if pixels and words else None
+    settled_words = "tokenizer.json" in files or settled.issuperset({"tokenizer.json", "vocab.json", "merges.txt"})
+    return (folder, layout) if pixels and settled_words else None
 
 
-def is_cached(repository: Repository) -> bool:
+def is_cached(repository: Repository, *, words: bool) -> bool:
     """Whether a model of open_clip's table is on disk; one broken file must not hide the list."""
     try:
-        return cached(repository, zoo=True) is not None
+        return cached(repository, zoo=True, words=words) is not None
     except CheckpointError:
         return False

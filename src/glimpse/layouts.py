@@ -14,7 +14,7 @@ from typing import Any, Literal
 from glimpse.errors import CheckpointError
 
 Config = Mapping[str, Any]
-Layout = Literal["hugging_face", "open_clip"]
+Layout = Literal["hugging_face", "open_clip", "onnx"]
 
 CONFIG = "config.json"
 OPEN_CLIP_CONFIG = "open_clip_config.json"
@@ -26,6 +26,8 @@ CONFIGS: Mapping[Layout, str] = {"hugging_face": CONFIG, "open_clip": OPEN_CLIP_
 # The file with the tensors; Hugging Face's may be in shards instead, which an index names.
 WEIGHTS: Mapping[Layout, str] = {"hugging_face": "model.safetensors", "open_clip": "open_clip_model.safetensors"}
 INDEX = "model.safetensors.index.json"
+# Towers that are ONNX files (immich's layout).
+GRAPHS: Mapping[Literal["image", "text"], str] = {"image": "visual/model.onnx", "text": "textual/model.onnx"}
 # What else a layout may have.
 SMALL: Mapping[Layout, tuple[str, ...]] = {
     "hugging_face": (CONFIG, PREPROCESSOR, *TOKENIZER),
@@ -42,7 +44,8 @@ def checked(folder: Path) -> Layout:
         CheckpointError: no layout is complete, its weights are pickles, or a file is missing, broken or cut short.
     """
     layout = of_folder(folder)
-    tensor_files(folder, WEIGHTS[layout])
+    if layout != "onnx":
+        tensor_files(folder, WEIGHTS[layout])
     return layout
 
 
@@ -53,6 +56,8 @@ def of_folder(folder: Path) -> Layout:
         CheckpointError: no layout is complete, or its weights are pickles; says what is needed.
     """
     files = names_in(folder)
+    if all((folder / graph).is_file() for graph in GRAPHS.values()):
+        return "onnx"
     layout = of_files(files, lambda: folder / CONFIG)
     if layout is None:
         raise no_checkpoint(str(folder), files)
@@ -89,7 +94,7 @@ def no_checkpoint(where: str, files: Collection[str]) -> CheckpointError:
         )
     return CheckpointError(
         f"{where} holds no checkpoint: it needs {CONFIG} and {WEIGHTS['hugging_face']} (Hugging Face), "
-        f"or {OPEN_CLIP_CONFIG} and {WEIGHTS['open_clip']} (open_clip)"
+        f"or {OPEN_CLIP_CONFIG} and {WEIGHTS['open_clip']} (open_clip), or {' and '.join(GRAPHS.values())} (ONNX)"
     )
 
 

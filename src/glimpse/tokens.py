@@ -9,6 +9,7 @@ import gzip
 import html
 import json
 import re
+import shutil
 import string
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,7 +22,7 @@ import numpy as np
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 from glimpse.errors import CheckpointError
-from glimpse.layouts import TOKENIZER_CONFIG
+from glimpse.layouts import TOKENIZER, TOKENIZER_CONFIG
 from glimpse.values import Ids, TextRules
 
 Padding = Literal["free", "full", "none"]
@@ -123,7 +124,8 @@ def load(folder: Path, context: int, rules: TextRules = TextRules()) -> Tokens: 
 def _from_json(folder: Path, context: int, rules: TextRules) -> Tokens:
     """The checkpoint's own; refused where it leaves something out: the tower would compute something else unseen."""
     tokenizer = Tokenizer.from_file(str(folder / _JSON))
-    pad_id = 0 if rules.padding == "free" else _padding_id(folder, tokenizer)  # 0 is neither an end nor the largest id
+    # Of CLIP's own, 0 is neither an end nor the largest id, and what open_clip pads with, whatever a tokenizer.json says.
+    pad_id = _padding_id(folder, tokenizer) if rules.tokenizer and rules.padding != "free" else 0
     _plain(tokenizer)
     ends = tokenizer.encode("").ids
     if len(ends) < (2 if rules.pool == "end" else 1):
@@ -151,6 +153,16 @@ def files_of(folder: Path) -> list[Path]:
         return [folder / _JSON]
     pair = [folder / "vocab.json", folder / "merges.txt"]
     return pair if all(path.is_file() for path in pair) else []
+
+
+def save(folder: Path, target: Path) -> None:
+    """Write the tokenizer of a checkpoint folder where another program looks for it, CLIP's own where it has none."""
+    target.mkdir(parents=True, exist_ok=True)
+    there = [name for name in TOKENIZER if (folder / name).is_file()]
+    for name in there:
+        shutil.copyfile(folder / name, target / name)
+    if _JSON not in there:
+        (_bundled() if not files_of(folder) else _from_vocabulary(folder)).save(str(target / _JSON))
 
 
 def _plain(tokenizer: Tokenizer) -> Tokenizer:

@@ -91,17 +91,21 @@ def _from_zoo(name: str, *, progress: bool) -> Checkpoint:
             f"{name} is of the {entry.family} family, whose towers glimpse does not have yet: "
             "`glimpse models` lists the models that it supports"
         )
-    folder, layout = _on_disk_or_fetched(name, Repository(entry.repository), zoo=True, progress=progress)
+    folder, layout = _on_disk_or_fetched(
+        name, Repository(entry.repository), zoo=True, words=entry.has_words, progress=progress
+    )
     return Checkpoint(name, folder, entry.config if layout == "open_clip" else None)
 
 
 def _from_hub(name: str, *, progress: bool) -> Checkpoint:
-    folder, _ = _on_disk_or_fetched(name, Repository.named(name), zoo=False, progress=progress)
+    folder, _ = _on_disk_or_fetched(name, Repository.named(name), zoo=False, words=True, progress=progress)
     return Checkpoint(name, folder, None)
 
 
-def _on_disk_or_fetched(name: str, repository: Repository, *, zoo: bool, progress: bool) -> tuple[Path, Layout]:
-    found = hub.cached(repository, zoo=zoo)
+def _on_disk_or_fetched(
+    name: str, repository: Repository, *, zoo: bool, words: bool, progress: bool
+) -> tuple[Path, Layout]:
+    found = hub.cached(repository, zoo=zoo, words=words)
     if found is None and hub.offline():
         raise DownloadError(
             f"{name} is not (or not wholly) on this disk, and HF_HUB_OFFLINE is set: unset it once to fetch the model, "
@@ -140,7 +144,7 @@ def _zoo_listing(entry: zoo.Entry) -> Listing:
         image_size=entry.image_size,
         dim=entry.dim,
         supported=entry.supported,
-        on_disk=hub.is_cached(Repository(entry.repository)),
+        on_disk=hub.is_cached(Repository(entry.repository), words=entry.has_words),
         repository=entry.repository,
     )
 

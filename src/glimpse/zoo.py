@@ -51,6 +51,11 @@ class Entry:
         return size
 
     @property
+    def has_words(self) -> bool:
+        """Whether it has a tokenizer of its own."""
+        return bool(self.config["model_cfg"]["text_cfg"].get("hf_tokenizer_name"))
+
+    @property
     def dim(self) -> int:
         """Width of its vectors."""
         dim: int = self.config["model_cfg"]["embed_dim"]

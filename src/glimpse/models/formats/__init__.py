@@ -1,6 +1,6 @@
 """The layouts checkpoints come in, read to a `ModelCard` and canonical weights by the family that claims them.
 
-`hugging_face.py` and `open_clip.py` know one layout each, `recipes.py` has what they share, `tensors.py` the file format
+`hugging_face.py`, `open_clip.py` and `exported.py` know one layout each, `recipes.py` has what they share, `tensors.py` the file format
 under them, and `glimpse.layouts` says which layout a folder is. Only the tensors of the tower that is asked for are read.
 Knows no runtime and no hub.
 """
@@ -13,7 +13,7 @@ from typing import Any
 from glimpse import layouts, registry
 from glimpse.errors import CheckpointError, ModelUnsupported
 from glimpse.layouts import Layout
-from glimpse.models.formats import open_clip
+from glimpse.models.formats import exported, open_clip
 from glimpse.models.formats.recipes import Config, Model, Source, checked
 from glimpse.models.formats.tensors import Tensors
 
@@ -45,6 +45,8 @@ def family_of(layout: Layout, config: Config) -> ModuleType | None:
 
 def _read(folder: Path, name: str, config: Config | None) -> Model:
     layout: Layout = "open_clip" if config is not None else layouts.of_folder(folder)
+    if layout == "onnx":
+        return exported.read(folder, name)
     said = config if config is not None else layouts.read_json(folder / layouts.CONFIGS[layout])
     family = family_of(layout, said if layout == "hugging_face" else said.get("model_cfg") or {})
     if family is None:

@@ -75,12 +75,23 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A checkpoint that has been checked: its card, and its weights when they are asked for."""
+    """A checkpoint that has been checked: its card, and its weights when they are asked for.
+
+    Attributes:
+        card: what it is.
+        files: that decide its vectors.
+        tensors: of its files.
+        recipes: how its weights are made of them.
+        graphs: ONNX files that are its towers, in place of tensors and recipes.
+        words: the folder of its tokenizer.
+    """
 
     card: ModelCard
     files: tuple[Path, ...]
     tensors: Tensors
     recipes: Recipes
+    graphs: Mapping[Kind, Path]
+    words: Path
 
     def weights(self, kind: Kind) -> dict[str, Array]:
         """The canonical float32 weights of one tower."""
@@ -100,7 +111,7 @@ def checked(source: Source, card: ModelCard, recipes: Recipes) -> Model:
                 raise CheckpointError(f"{file} has no tensor {name}: it is incomplete, or not the model it says")
             if found != expected:
                 raise CheckpointError(f"{file}: tensor {name} has shape {found}, its config says {expected}")
-    return Model(card, source.files, source.tensors, recipes)
+    return Model(card, source.files, source.tensors, recipes, {}, source.folder)
 
 
 # Recipes --------------------------------------------------------------------------------------------------------------
