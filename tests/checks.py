@@ -19,7 +19,7 @@ _SHAPE = TowerShape(16, 1, 2, 32, "gelu")
 
 
 def engines() -> Iterator[tuple[str, str]]:
-    """Every runtime with every precision it has here; "missing" where the library that it adapts is not installed."""
+    """Every runtime with every float precision it has here; "missing" where the library that it adapts is not installed."""
     for name in registry.names("runtimes"):
         try:
             runtime = registry.find("runtimes", name)
@@ -27,7 +27,8 @@ def engines() -> Iterator[tuple[str, str]]:
         except MissingExtra:
             precisions = ("missing",)
         for precision in precisions:
-            yield name, precision
+            if precision != "int8":  # it is not the same within any tolerance here: test_int8 has it
+                yield name, precision
 
 
 def runtimes() -> Iterator[tuple[str, str, str]]:

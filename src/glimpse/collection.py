@@ -136,7 +136,8 @@ class Collection:
             made_by = self.generation
             name = self._asked or (made_by.model if made_by else DEFAULT_MODEL)
             try:
-                loaded = load(name, parity=bool(made_by and made_by.parity))  # type: ignore[arg-type]
+                parity = bool(made_by and made_by.parity)
+                loaded = encoder_for(made_by, lambda precision: load(name, parity=parity, precision=precision))  # type: ignore[arg-type]
             except ModelNotFound as error:
                 raise ModelNotFound(
                     f"{error} ({self.path} was made with {name}; if it moved, name it as the model)"
@@ -391,11 +392,20 @@ class Collection:
         return f"<Collection {self.path}: {len(self)} items>"
 
 
+def encoder_for(made_by: Generation | None, load: "Callable[[str], Encoder]") -> "Encoder":
+    """Load a model for what it made before: in int8 where it was in int8. `load` takes a precision."""
+    encoder = load("auto")
+    was_int8 = made_by is not None and made_by.precision == "int8" and made_by.fingerprint != encoder.fingerprint
+    return load("int8") if was_int8 else encoder
+
+
 def _difference(made_by: Generation, encoder: "Encoder") -> str:
     if made_by.model != encoder.card.name:
         return f", not {encoder.card.name}"
     if made_by.parity != encoder.parity:
         return f" and parity={made_by.parity}"
+    if "int8" in (made_by.precision, encoder.precision) and made_by.precision != encoder.precision:
+        return f" in {made_by.precision}, not {encoder.precision}"
     return ", whose files or preprocessing have changed since"
 
 

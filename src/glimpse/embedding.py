@@ -19,6 +19,7 @@ from glimpse.values import STAGES, Rows
 from glimpse.workers.events import Ending, Event, Frame
 
 FIRST_BATCH, LARGEST_BATCH, SMALLEST_BATCH = 16, 32, 4  # pictures that are embedded together
+LARGEST_ON_GPU = 256  # the same, for each of several
 QUICK, SLOW = 0.5, 2.0  # seconds that a batch may take before the next is larger or smaller: Ctrl-C waits for one
 QUEUE = 2  # batches that wait for the tower, or are in it
 IDLE = 0.2  # of the time; a stage that works less is nothing that others wait for
@@ -36,7 +37,7 @@ class Batch:
 
     def is_due(self, size: int) -> bool:
         """Whether it is time to embed it."""
-        is_full = len(self.frames) >= size or len(self.endings) >= LARGEST_BATCH
+        is_full = len(self.frames) >= size or len(self.endings) >= max(size, LARGEST_BATCH)
         return is_full or time.monotonic() - self.began > LINGER
 
 
@@ -104,7 +105,9 @@ class _Tower:
     """The image tower, and how many pictures it should be given at once."""
 
     def __init__(self, encoder: Encoder, profile: Profile) -> None:
+        on_gpu = encoder.devices != ("cpu",)
         self.size = FIRST_BATCH
+        self._largest = LARGEST_ON_GPU * len(encoder.devices) if on_gpu else LARGEST_BATCH
         self._encoder, self._profile = encoder, profile
 
     def embed(self, batch: Batch) -> Rows:
@@ -115,14 +118,14 @@ class _Tower:
         rows = self._encoder.embed(np.stack([frame.pixels for frame in batch.frames]))
         seconds = time.monotonic() - began
         self._profile.seconds["encoding"] += seconds
-        self.size = next_size(self.size, seconds)
+        self.size = next_size(self.size, seconds, self._largest)
         return rows
 
 
-def next_size(size: int, seconds: float) -> int:
+def next_size(size: int, seconds: float, largest: int = LARGEST_BATCH) -> int:
     """How many pictures the next batch should have, for nobody to wait long for its end."""
     if seconds < QUICK:
-        return min(2 * size, LARGEST_BATCH)
+        return min(2 * size, largest)
     return max(size // 2, SMALLEST_BATCH) if seconds > SLOW else size
 
 

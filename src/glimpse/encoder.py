@@ -15,6 +15,7 @@ from PIL import Image
 
 from glimpse import fingerprint, layouts, pixels, places, registry, runtimes, tokens, weights
 from glimpse.ahead import ahead
+from glimpse.atomic import replacing
 from glimpse.decoders import image as decoder
 from glimpse.errors import BadItem, UsageError
 from glimpse.models import formats
@@ -264,6 +265,31 @@ class Encoder:
     def _image_tower(self) -> Run:
         return self._compile("image")
 
+    def calibrate(self, pictures: Iterable[PictureLike]) -> None:
+        """Show int8 some of the pictures that it will embed (some dozens): once for a model, and kept in the cache folder.
+
+        Raises:
+            BadItem: a picture cannot be read or decoded.
+            UsageError: the runtime has no int8, or there are no pictures.
+        """
+        self.calibrate_prepared(np.stack([self.prepare(one) for one in _pictures(pictures)] or [np.empty(0, np.uint8)]))
+
+    def calibrate_prepared(self, prepared: Pixels) -> None:
+        """`calibrate` with what `prepare` gave: uint8 (n, size, size, 3)."""
+        if not prepared.size:
+            raise UsageError("there are no pictures to calibrate with: give some")
+        if "int8" not in self._adapter.precisions(self.devices[0]):
+            raise UsageError(f"{self.runtime} has no int8: choose openvino")
+        self.__dict__.pop("_image_tower", None)  # made of what an earlier calibration found
+        found = self._adapter.calibrate(self._tower("image"), prepared)
+        self._calibration.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(self._calibration) as part, part.open("wb") as file:
+            np.savez(file, **found)
+
+    @cached_property
+    def _calibration(self) -> Path:
+        return places.cache_folder() / "calibration" / f"{self.fingerprint[:24]}.npz"
+
     def export(self, folder: str | os.PathLike[str], *, precision: Literal["float32", "float16"] = "float32") -> Path:
         """Write both towers as ONNX files, with tokenizer and preprocessing: a folder that `load` takes as a model.
 
@@ -291,7 +317,10 @@ class Encoder:
         return target
 
     def _compile(self, kind: Literal["image", "text"]) -> Run:
-        run: Run = self._adapter.compile_tower(self._tower(kind), self.precision)
+        precision = self.precision
+        if kind == "text" and precision == "int8":  # one text at a time gains nothing, and queries should be exact
+            precision = self._adapter.precisions(self.devices[0])[0]
+        run: Run = self._adapter.compile_tower(self._tower(kind), precision)
         return run
 
     def _tower(self, kind: Literal["image", "text"]) -> Tower:
@@ -306,6 +335,7 @@ class Encoder:
             cache=places.cache_folder() / "towers",
             devices=self.devices if kind == "image" else self.devices[:1],
             graph=graph,
+            calibration=self._calibration,
         )
 
 

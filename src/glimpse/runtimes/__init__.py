@@ -6,6 +6,7 @@ runtime file has, besides its `Ops`:
     devices() -> tuple[str, ...]            what it can compute on here ("cpu", "cuda:0"), the one that `auto` takes first
     precisions(device) -> tuple[str, ...]   what it can compute in there, the one that `auto` takes first
     compile_tower(tower, precision) -> Run
+    calibrate(tower, pixels) -> arrays      where "int8" is among the precisions: what it must have seen of pictures
 
 Neither knows what the other is: no file here names a model, none in `models/` names a library.
 """
@@ -109,6 +110,7 @@ class Tower:
         cache: a folder for compiled blobs, or None to keep nothing.
         devices: where to compute: one of the runtime's devices, or several that share the work.
         graph: an ONNX file that is the tower, in place of function and weights, for runtimes that read such files.
+        calibration: what a runtime's `calibrate` found, for int8; the file need not be there.
     """
 
     kind: Literal["image", "text"]
@@ -119,6 +121,7 @@ class Tower:
     cache: Path | None
     devices: tuple[str, ...] = ("cpu",)
     graph: Path | None = None
+    calibration: Path | None = None
 
 
 READ_GRAPHS = ("openvino", "onnx")

@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glimpse.atomic import replacing
-from glimpse.errors import CheckpointError, ModelUnsupported
+from glimpse.errors import CheckpointError, ModelUnsupported, UsageError
 from glimpse.runtimes import Array, Run, Tensor, Tower, _graphs
-from glimpse.values import Rows
+from glimpse.values import Pixels, Rows
 
 _CONVERTER = "openvino.tools.ovc"
 
@@ -184,9 +184,20 @@ def devices() -> tuple[str, ...]:
 
 
 def precisions(_device: str = "cpu") -> tuple[str, ...]:
-    """What the processor computes natively, best first: bfloat16 only where it has the instructions."""
+    """What the processor computes natively, best first: bfloat16 only where it has the instructions; int8 changes vectors."""
     native = "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    return ("bfloat16", "float32") if native else ("float32",)
+    return ("bfloat16", "float32", "int8") if native else ("float32", "int8")
+
+
+def calibrate(tower: Tower, pixels: Pixels) -> dict[str, Array]:
+    """Watch what flows through an image tower, for int8: uint8 (n, size, size, 3) → arrays to keep in `Tower.calibration`."""
+    from glimpse.runtimes import _int8  # noqa: PLC0415  (it builds on this file)
+
+    if tower.graph is not None:
+        raise UsageError(
+            f"{tower.card.name} is an ONNX file, which int8 cannot be made of: use the checkpoint it came from"
+        )
+    return _int8.watch(tower, pixels)
 
 
 def compile_tower(tower: Tower, precision: str) -> Run:
@@ -236,7 +247,7 @@ def _made(tower: Tower, precision: str) -> "tuple[Any, _Mapped | None]":
 
 
 def _compile(tower: Tower, precision: str) -> Any:
-    graph = _read(tower) if tower.graph else _graph(tower)
+    graph = _read(tower) if tower.graph else _graph(tower, precision)
     if precision == "bfloat16":
         _halve(graph)
     with _said_plainly(tower):
@@ -250,12 +261,20 @@ def _halve(graph: Any) -> None:
         compress(graph)
 
 
-def _graph(tower: Tower) -> Any:
+def _graph(tower: Tower, precision: str) -> Any:
     size = tower.card.pixels.size
     shape, kind = ([-1, size, size, 3], ov.Type.u8) if tower.kind == "image" else ([-1, -1], ov.Type.i64)
     batch = op.parameter(ov.PartialShape(shape), kind, name=tower.kind)
-    rows = tower.function(OpenvinoOps(), tower.weights(), tower.card, batch)
+    rows = tower.function(_ops(tower, precision), tower.weights(), tower.card, batch)
     return ov.Model([op.result(rows)], [batch], tower.kind)
+
+
+def _ops(tower: Tower, precision: str) -> "OpenvinoOps":
+    if precision != "int8":
+        return OpenvinoOps()
+    from glimpse.runtimes import _int8  # noqa: PLC0415  (it builds on this file)
+
+    return _int8.Rounded(_int8.ranges(_int8.needed(tower)))
 
 
 def _read(tower: Tower) -> Any:
@@ -293,7 +312,7 @@ def _said_plainly(tower: Tower) -> Iterator[None]:
 
 def _settings(tower: Tower, precision: str) -> dict[str, str]:
     return {
-        "INFERENCE_PRECISION_HINT": _HINTS[precision],
+        "INFERENCE_PRECISION_HINT": _HINTS[precisions()[0] if precision == "int8" else precision],
         "PERFORMANCE_HINT": "THROUGHPUT" if tower.kind == "image" else "LATENCY",
     }
 
@@ -304,10 +323,20 @@ def _blob(tower: Tower, precision: str) -> Path | None:
         return None
     features = _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     processor = f"{_core().get_property('CPU', 'FULL_DEVICE_NAME')} {features} {os.cpu_count()}"
-    files = [__file__] if tower.graph else [__file__, tower.function.__code__.co_filename]
-    code = [Path(file).read_bytes() for file in files]
+    code = [path.read_bytes() for path in _decisive(tower, precision)]
     made_by = hashlib.sha256(b"".join([ov.get_version().encode(), processor.encode(), *code])).hexdigest()[:12]
     return tower.cache / f"{tower.fingerprint[:24]}-{tower.kind}-{precision}-{made_by}.openvino"
+
+
+def _decisive(tower: Tower, precision: str) -> list[Path]:
+    """The files whose content decides a compiled tower, besides the checkpoint's: code, and what int8 was calibrated by."""
+    here, files = Path(__file__), [Path(__file__)]
+    if not tower.graph:
+        family = Path(tower.function.__code__.co_filename)
+        files += [family, *sorted(family.parent.glob("_*.py"))]
+    if precision == "int8":
+        files += [here.with_name("_int8.py"), *filter(None, [tower.calibration])]
+    return [file for file in files if file.is_file()]
 
 
 class _Mapped:
