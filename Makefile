@@ -5,7 +5,7 @@ BIN := .venv/bin
 DEV := "atheris>=3; python_version < '3.14' and sys_platform == 'linux'" "hypothesis>=6" "ipykernel>=6.29" \
   "aiobotocore==3.10.0" "boto3==1.43.117" "moto[s3,server]==5.2.5" "python-dateutil<3" "mypy>=1.15" "nbclient>=0.10" "pytest>=8.3" "ruff>=0.11"
 
-.PHONY: demo test machine slow crash fuzz bench train clean
+.PHONY: demo test machine slow torch crash fuzz bench train clean
 
 demo: .venv/installed  ## index the bundled pictures with the bundled model and ask five questions
 	$(BIN)/glimpse demo
@@ -26,6 +26,9 @@ machine:  ## what the slower checks want and Python cannot install: a font, stra
 slow: .venv/dev  ## the checks that take longer: the demo model's figures, a namespace without a network
 	$(BIN)/pytest -m slow
 
+torch: .venv/torch  ## the torch runtime on the processor, which is a large library to install
+	$(BIN)/pytest tests/test_torch.py tests/test_bare.py tests/test_runtimes.py -k "torch"
+
 crash: .venv/dev  ## kill, stop and starve indexing runs at 200 random moments each, and look at what is left (half an hour)
 	$(BIN)/python tools/crash.py all --times 200
 
@@ -35,6 +38,7 @@ fuzz: .venv/dev  ## 100,000 damaged files through sniffing and decoding
 bench: .venv/bench  ## print our speed beside transformers', as ratios from one run
 	$(BIN)/python benchmarks/encoder.py
 	$(BIN)/python benchmarks/peak.py
+	$(BIN)/python benchmarks/engines.py
 	$(BIN)/python benchmarks/ingest.py
 	$(BIN)/python benchmarks/text_query.py
 	$(BIN)/python benchmarks/cold_start.py
@@ -52,7 +56,12 @@ train: .venv/train  ## train the demo model anew and write its evaluation and pi
 	touch $@
 
 .venv/dev: .venv/installed
-	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[automm,parquet,remote,video,watch]" $(DEV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[automm,onnx,parquet,remote,video,watch]" $(DEV)
+	touch $@
+
+# The version whose build for processors alone is small, where the package index has one.
+.venv/torch: .venv/dev
+	$(BIN)/pip install --quiet --disable-pip-version-check "torch==2.13.0"
 	touch $@
 
 .venv/bench: .venv/dev

@@ -25,7 +25,7 @@ RESULTS = Path(__file__).parent / "results"
 BUSY = 0.5  # a load from before the start that makes figures doubtful
 SAME = 0.99999  # cosine above which two libraries compute the same in float32
 PEER = "transformers"  # what ours is compared with, where a result does not say otherwise
-_LIBRARIES = ("glimpse-search", "openvino", "numpy", "pillow", "tokenizers", "torch", "transformers")
+_LIBRARIES = ("glimpse-search", "openvino", "onnxruntime", "numpy", "pillow", "tokenizers", "torch", "transformers")
 
 Work = Callable[[], Any]
 
@@ -143,6 +143,18 @@ class Agreement:
 
 
 @dataclass(frozen=True, slots=True)
+class Engine:
+    """What `glimpse verify` found of one engine: cosines to float32, share of the ten pictures found, pictures a second."""
+
+    what: str
+    mean: float
+    low: float
+    overlap: float
+    rate: float
+    times: float
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """The answer to one question, as it is kept in `results/`; `peer` is the library that ours is compared with."""
 
@@ -152,6 +164,7 @@ class Result:
     comparisons: Sequence[Comparison] = ()
     limits: Sequence[Limit] = ()
     agreements: Sequence[Agreement] = ()
+    engines: Sequence[Engine] = ()
     peer: str = PEER
     date: str = field(default_factory=lambda: datetime.now(UTC).date().isoformat())
     machine: Mapping[str, Any] = field(default_factory=machine)
@@ -231,9 +244,10 @@ def tables(result: Mapping[str, Any]) -> str:
         "limits": (("", "measured", "rounds", "target", ""), _limit),
         "figures": (("every figure", "median", "90th percentile", "rounds"), _figure),
         "agreements": (("lowest cosine between the two", "", "must exceed"), _agreement),
+        "engines": (("", "cosine", "0.1 percentile", "top 10", "images/s", "times"), _engine),
     }
     return "\n\n".join(
-        table(head, [row(one) for one in result[name]]) for name, (head, row) in layouts.items() if result[name]
+        table(head, [row(one) for one in result[name]]) for name, (head, row) in layouts.items() if result.get(name)
     )
 
 
@@ -255,6 +269,11 @@ def _figure(one: Mapping[str, Any]) -> list[str]:
 
 def _agreement(one: Mapping[str, Any]) -> list[str]:
     return [one["what"], f"{one['lowest']:.7f}", "" if one["floor"] is None else f"{one['floor']}"]
+
+
+def _engine(one: Mapping[str, Any]) -> list[str]:
+    fidelity = [f"{one['mean']:.6f}", f"{one['low']:.6f}", f"{one['overlap']:.3f}"]
+    return [one["what"], *fidelity, _short(one["rate"]), f"{one['times']:.2f}"]
 
 
 def _target(target: float | None, form: str, *, met: bool) -> tuple[str, str]:

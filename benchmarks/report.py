@@ -28,6 +28,18 @@ that the tower reaches, counting the arithmetic of every token in every block.""
 size) costs the good ones, and what a long run takes in memory, workers included, above the loaded model. The watched run uses
 the bundled demo model, which embeds so fast that decoding is what it waits for.""",
     ),
+    "engines": (
+        "Engines and precisions",
+        """What `glimpse verify` says of every engine of one machine: cosine to float32 and its 0.1 percentile, the share of the ten
+pictures that float32 finds for a text, and pictures a second of the tower alone, also as multiples of the first row's. The ViT has
+random weights, which have no outliers: of int8 a trained model's figures are the ones to look at, and one's own those to believe.
+The bundled demo model is trained, but tiny. The comparison at the top is measured in turn.""",
+    ),
+    "gpu": (
+        "On a GPU",
+        """Towers alone, as a share of the fastest matrix product of the same run, and from JPEG files, beside transformers and
+open_clip. Where no figures follow, no GPU was at hand when this page was made.""",
+    ),
     "text_query": (
         "One text",
         "A short query to its vector, tokenizer included, everything loaded. The rounds are medians.",

@@ -35,9 +35,9 @@ def test_the_tree_of_errors_is_the_one_that_is_drawn():
 
 
 def test_a_file_is_registered_by_its_name():
-    assert registry.names("runtimes") == ["numpy", "openvino"]
+    assert registry.names("runtimes") == ["numpy", "onnx", "openvino", "torch"]
     assert registry.find("runtimes", "numpy").precisions() == ("float32",)
-    with pytest.raises(UsageError, match="choose from numpy, openvino"):
+    with pytest.raises(UsageError, match="choose from numpy, onnx, openvino, torch"):
         registry.find("runtimes", "abacus")
 
 

@@ -19,7 +19,6 @@ from glimpse.values import STAGES, Rows
 from glimpse.workers.events import Ending, Event, Frame
 
 FIRST_BATCH, LARGEST_BATCH, SMALLEST_BATCH = 16, 32, 4  # pictures that are embedded together
-LARGEST_ON_GPU = 256  # the same, for each of several
 QUICK, SLOW = 0.5, 2.0  # seconds that a batch may take before the next is larger or smaller: Ctrl-C waits for one
 QUEUE = 2  # batches that wait for the tower, or are in it
 IDLE = 0.2  # of the time; a stage that works less is nothing that others wait for
@@ -105,9 +104,8 @@ class _Tower:
     """The image tower, and how many pictures it should be given at once."""
 
     def __init__(self, encoder: Encoder, profile: Profile) -> None:
-        on_gpu = encoder.devices != ("cpu",)
         self.size = FIRST_BATCH
-        self._largest = LARGEST_ON_GPU * len(encoder.devices) if on_gpu else LARGEST_BATCH
+        self._largest = LARGEST_BATCH if encoder.devices == ("cpu",) else encoder.batch
         self._encoder, self._profile = encoder, profile
 
     def embed(self, batch: Batch) -> Rows:

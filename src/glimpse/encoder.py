@@ -28,6 +28,7 @@ PictureLike = str | os.PathLike[str] | bytes | Image.Image | np.ndarray[Any, Any
 """A path, the bytes of a picture file, a Pillow picture, a uint8 array (h, w), (h, w, 3) or (h, w, 4), or bytes with a name."""
 
 BATCH = 64  # pictures decoded ahead of the tower, and texts of like length that run together
+BATCH_ON_GPU = 256  # pictures, for each of several
 LARGE = 1_000_000  # bytes; a larger file is looked at before it is read whole
 DEFAULT_TEMPLATE = "a photo of a {}"
 
@@ -116,6 +117,11 @@ class Encoder:
         """Width of the vectors."""
         return self.card.dim
 
+    @property
+    def batch(self) -> int:
+        """How many pictures it likes to be given at once."""
+        return BATCH if self.devices == ("cpu",) else BATCH_ON_GPU * len(self.devices)
+
     @cached_property
     def fingerprint(self) -> str:
         """Names weights, preprocessing, tokenizer and class of precision; vectors with the same may be compared."""
@@ -130,14 +136,14 @@ class Encoder:
 
     @overload
     def images(
-        self, pictures: Iterable[PictureLike], *, errors: Literal["raise"] = "raise", batch: int = BATCH
+        self, pictures: Iterable[PictureLike], *, errors: Literal["raise"] = "raise", batch: int | None = None
     ) -> Rows: ...
     @overload
     def images(
-        self, pictures: Iterable[PictureLike], *, errors: Literal["nan"], batch: int = BATCH
+        self, pictures: Iterable[PictureLike], *, errors: Literal["nan"], batch: int | None = None
     ) -> tuple[Rows, list[Failure]]: ...
     def images(
-        self, pictures: Iterable[PictureLike], *, errors: Literal["raise", "nan"] = "raise", batch: int = BATCH
+        self, pictures: Iterable[PictureLike], *, errors: Literal["raise", "nan"] = "raise", batch: int | None = None
     ) -> Rows | tuple[Rows, list[Failure]]:
         """Embed pictures.
 
@@ -145,7 +151,8 @@ class Encoder:
             pictures: paths, bytes of picture files, Pillow pictures, or uint8 arrays of shape (h, w), (h, w, 3) RGB or
                 (h, w, 4) RGBA.
             errors: "raise" at the first bad picture, naming it; or "nan": its row is NaN, and the failures come back.
-            batch: how many are embedded together while as many are decoded: what is in memory at a time.
+            batch: how many are embedded together while as many are decoded: what is in memory at a time. None: 64, and
+                256 for every GPU.
 
         Returns:
             float32 (n, dim), each row of unit length, in the order given; with errors="nan" also the failures, whose
@@ -157,13 +164,14 @@ class Encoder:
         """
         if errors not in ("raise", "nan"):
             raise UsageError(f"errors is {errors!r}: choose 'raise' or 'nan'")
-        if batch < 1:
+        together = self.batch if batch is None else batch
+        if together < 1:
             raise UsageError(f"batch is {batch}: give a number from 1")
         named = enumerate(_pictures(pictures))
         blocks: list[Rows] = []
         failures: list[Failure] = []
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for prepared in ahead(pool, lambda pair: self._prepared(*pair), named, lambda: batch):
+            for prepared in ahead(pool, lambda pair: self._prepared(*pair), named, lambda: together):
                 bad = [result for result in prepared if isinstance(result, BadItem)]
                 if bad and errors == "raise":
                     raise bad[0]
