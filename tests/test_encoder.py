@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 import glimpse
-from conftest import noise
+from conftest import GOLDENS, noise
 from glimpse.errors import BadItem, UsageError
 from glimpse.tokens import TruncationWarning
 
@@ -118,6 +118,16 @@ def test_classify_gives_probabilities_by_the_logit_scale(tiny):
     assert tiny.classify([], labels).shape == (0, 3)
 
 
+def test_siglip_classifies_by_the_sigmoid_it_was_trained_with(golden, golden_pictures):
+    reference = golden("hf-siglip")
+    arrays = np.load(reference.folder / "golden.npz")
+    encoder = glimpse.load(reference.folder, precision="float32", parity=True)
+    chances = encoder.classify(golden_pictures, reference.texts[:3], template="{}")
+    logits = reference.images @ reference.rows[:3].T * np.exp(arrays["logit_scale"]) + arrays["logit_bias"]
+    assert np.abs(chances - 1 / (1 + np.exp(-logits))).max() < 1e-4
+    assert encoder.card.logit_bias == pytest.approx(float(arrays["logit_bias"]))
+
+
 def test_several_templates_are_averaged(tiny):
     both = tiny.classify([noise(1)], ["cat", "dog"], template=["a {}", "the {} there"])
     assert both.shape == (1, 2)
@@ -170,3 +180,26 @@ def test_fingerprints_name_all_that_decides_a_vector(golden, tmp_path):
 def test_an_encoder_introduces_itself(tiny):
     assert repr(tiny).startswith("<Encoder ")
     assert "32 dimensions" in repr(tiny)
+
+
+@pytest.mark.filterwarnings("ignore::glimpse.tokens.TruncationWarning")
+@pytest.mark.parametrize("runtime", ["numpy", "openvino"])
+@pytest.mark.parametrize("name", GOLDENS)
+def test_a_text_does_not_depend_on_its_company(name, runtime, golden):
+    """Cutting and grouping by length change nothing, because towers whose texts may not be cut get them whole."""
+    reference = golden(name)
+    encoder = glimpse.load(reference.folder, runtime=runtime, precision="float32")
+    together = encoder.texts(reference.texts)
+    assert np.abs(together - reference.rows).max() < 1e-5
+    alone = np.concatenate([encoder.texts([text]) for text in reference.texts])
+    assert np.abs(together - alone).max() <= 1e-6
+    short = [text for text in reference.texts if len(text) < 40]
+    places = [reference.texts.index(text) for text in short]
+    assert np.abs(encoder.texts(short[::-1])[::-1] - together[places]).max() <= 1e-6
+
+
+@pytest.mark.parametrize("name", GOLDENS)
+def test_pictures_of_every_shape_become_the_reference_s_vectors(name, golden, golden_pictures):
+    reference = golden(name)
+    rows = glimpse.load(reference.folder, precision="float32", parity=True).images(golden_pictures)
+    assert np.abs(rows - reference.images).max() < 1e-5
