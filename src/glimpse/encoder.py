@@ -258,7 +258,7 @@ class Encoder:
         names /= np.linalg.norm(names, axis=1, keepdims=True)
         logits = self.card.logit_scale * (rows @ names.T)  # (n, labels)
         if self.card.logit_bias is not None:
-            return np.asarray(1 / (1 + np.exp(-(logits + self.card.logit_bias))), np.float32)
+            return np.asarray(np.exp(-np.logaddexp(0, -(logits + self.card.logit_bias))), np.float32)  # the sigmoid
         chances = np.exp(logits - logits.max(1, keepdims=True))
         return np.asarray(chances / chances.sum(1, keepdims=True), np.float32)
 
