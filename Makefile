@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 # As the group `dev` in pyproject.toml, which the pip of Python 3.11 does not know yet.
 DEV := "atheris>=3; python_version < '3.14' and sys_platform == 'linux'" "hypothesis>=6" "ipykernel>=6.29" \
-  "aiobotocore==3.10.0" "boto3==1.43.117" "moto[s3,server]==5.2.5" "python-dateutil<3" "mypy>=1.15" "nbclient>=0.10" "pytest>=8.3" "ruff>=0.11"
+  "aiobotocore==3.10.0" "boto3==1.43.117" "moto[s3,server]==5.2.5" "python-dateutil<3" "mypy>=1.15" "nbclient>=0.10" "pytest>=8.3" "pytest-xdist>=3.6" "ruff>=0.11"
 
 .PHONY: demo test machine slow torch crash fuzz bench train clean
 
@@ -14,7 +14,7 @@ test: .venv/dev  ## lint, type-check, test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -n 2 --dist worksteal -m "not slow"
 
 machine:  ## what the slower checks want and Python cannot install: a font, strace (Debian, as root)
 	@fc-list 2>/dev/null | grep -q NotoColorEmoji || test -f /usr/share/fonts/truetype/noto/NotoColorEmoji.ttf || \
