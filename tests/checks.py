@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from types import ModuleType
 
 import numpy as np
@@ -50,6 +51,7 @@ def compiled(runtime: ModuleType, precision: str, golden: Golden, kind: str, cac
     model = formats.read(golden.folder, golden.folder.name)
     function = getattr(registry.find("models", model.card.family), f"{kind}_tower")
     tower = Tower(kind, function, model.card, lambda: model.weights(kind), f"check-{golden.folder.name}", cache)
+    tower = replace(tower, devices=runtime.devices()[:1])  # what its precisions are of
     return runtime.compile_tower(tower, precision)
 
 
@@ -120,7 +122,8 @@ def _tower_of(word: str, runtime: ModuleType, precision: str) -> Run:
 
     dim = {"linear": 3 * _WIDTH, "linear without bias": 2 * _WIDTH}.get(word, _WIDTH)
     card = ModelCard("word", "clip", dim, 16, _SHAPE, _SHAPE, PixelRules(32, 32), _TOKENS, 50, None, 1.0)
-    return runtime.compile_tower(Tower("text", function, card, dict, f"word-{word}", None), precision)
+    tower = Tower("text", function, card, dict, f"word-{word}", None, runtime.devices()[:1])
+    return runtime.compile_tower(tower, precision)
 
 
 def embedded(run: Run, golden: Golden) -> np.ndarray:

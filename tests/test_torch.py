@@ -11,7 +11,7 @@ import pytest
 
 import checks
 from glimpse import registry
-from glimpse.errors import ModelUnsupported, UsageError, WorkerError
+from glimpse.errors import ModelError, ModelUnsupported, UsageError, WorkerError
 from glimpse.models import formats
 from glimpse.runtimes import Tower, _processes
 
@@ -113,6 +113,44 @@ def test_pixels_as_they_come(reference):
     assert np.allclose(run(fixed), expected, atol=1e-5)
     assert np.allclose(run(pixels[::-1]), expected[::-1], atol=1e-5)
     assert np.allclose(run(pixels[::2]), expected[::2], atol=1e-5)
+
+
+def test_where_memory_is_short_batches_get_smaller(reference):
+    asked, sizes = tower(reference), []
+    plain = torch._forward(asked, library.device("cpu"), "float32")
+
+    def forward(pixels):
+        sizes.append(len(pixels))
+        if len(pixels) > most:
+            raise library.OutOfMemoryError("CUDA out of memory.\nTried to allocate ...")
+        return plain(pixels)
+
+    run = torch.Pictures(forward, asked, library.device("cpu"), (1, 2, 4, 8, 16))
+    pixels, expected = many(reference, 20)
+    most = 4
+    assert np.allclose(run(pixels), expected, atol=1e-5)
+    sizes.clear()
+    assert np.allclose(run(pixels), expected, atol=1e-5)
+    assert max(sizes) == 4  # remembered
+    most = 0
+    with pytest.raises(ModelError, match="cpu has too little memory: close what else uses it"):
+        run(pixels)
+
+
+def test_one_process_that_fails_does_not_wait_for_the_others(reference, monkeypatch):
+    """Nor does an interrupt: all are ended at once."""
+    run = compiled(reference, devices=("cpu", "cpu"))
+    pixels, _ = many(reference, 4)
+    run(pixels)
+    monkeypatch.setattr(_processes, "PATIENCE", 1.0)
+    stuck, failing = run._workers
+    monkeypatch.setattr(stuck, "work", lambda *_: stuck._listen())  # an answer that never comes
+    monkeypatch.setattr(failing, "work", lambda *_: failing._collect_nothing())
+    began = time.monotonic()
+    with pytest.raises(AttributeError):
+        run(pixels)
+    assert time.monotonic() - began < 30  # not forever
+    assert not any(worker.process.is_alive() for worker in run._workers)
 
 
 def test_an_error_half_way_leaves_the_run_usable(reference):
@@ -348,9 +386,10 @@ def test_copies_that_overlap_mix_nothing(reference):
 def test_quick_gelu_is_one_pass_where_triton_is():
     pytest.importorskip("triton", reason="triton is not installed, so quick GELU takes three passes")
     torch._gate.cache_clear()
-    assert torch._gate("cuda") is not torch._quick_gelu
+    gate = torch._gate("cuda", library.float32)
+    assert gate is not torch._quick_gelu
     x = library.linspace(-8, 8, 1001, device="cuda")
-    assert library.allclose(torch._gate("cuda")(x), torch._quick_gelu(x), atol=1e-6)
+    assert library.allclose(gate(x), torch._quick_gelu(x), atol=1e-6)
 
 
 @card

@@ -352,7 +352,8 @@ def _devices(
 ) -> tuple[str, ...]:
     if several == "auto":
         return tuple(name for name in offered if name != "cpu") or tuple(offered[:1])
-    chosen = (offered[0] if asked == "auto" else asked,) if several is None else tuple(several)
+    one = {"auto": offered[0], "cuda": "cuda:0"}.get(asked, asked)
+    chosen = (one,) if several is None else tuple(several)
     unknown = [name for name in chosen if name not in offered]
     if unknown or not chosen:
         named = repr(unknown[0]) if unknown else "none"

@@ -13,6 +13,7 @@ Neither knows what the other is: no file here names a model, none in `models/` n
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -128,7 +129,7 @@ READ_GRAPHS = ("openvino", "onnx")
 """The runtimes that take a `Tower.graph`."""
 
 _LIBRARIES = {"openvino": "openvino", "onnx": "onnxruntime", "torch": "torch"}
-_DRIVER = Path("/proc/driver/nvidia/version")
+_DRIVERS = tuple(map(Path, ("/proc/driver/nvidia/version", "/dev/nvidiactl", "/dev/dxg")))
 
 
 def best(*, graphs: bool = False) -> str:
@@ -136,9 +137,18 @@ def best(*, graphs: bool = False) -> str:
 
     With `graphs`, of those that run ONNX files.
     """
-    gpu = ["torch"] if _DRIVER.exists() else []
-    offered = READ_GRAPHS if graphs else (*gpu, *_LIBRARIES)
+    if not graphs and _torch_sees_a_gpu():
+        return "torch"
+    offered = READ_GRAPHS if graphs else tuple(_LIBRARIES)
     return next((name for name in offered if _has(_LIBRARIES[name])), "openvino" if graphs else "numpy")
+
+
+def _torch_sees_a_gpu() -> bool:
+    """Ask torch itself, but only where there is a driver, for importing it takes seconds."""
+    if not _has("torch") or not any(driver.exists() for driver in _DRIVERS):
+        return False
+    found: bool = import_module("torch").cuda.is_available()
+    return found
 
 
 def _has(library: str) -> bool:

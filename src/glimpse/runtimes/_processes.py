@@ -8,10 +8,11 @@ import ctypes
 import multiprocessing
 import signal
 import threading
+import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection, wait
@@ -65,13 +66,14 @@ class Processes:
 
     def _each(self, do: Callable[[int], None]) -> None:
         """Do something with every process at a time, and end all of them if that goes wrong with one."""
-        try:
-            with ThreadPoolExecutor(len(self._workers)) as pool:
-                for done in [pool.submit(do, i) for i in range(len(self._workers))]:
+        with ThreadPoolExecutor(len(self._workers)) as pool:
+            doing = [pool.submit(do, i) for i in range(len(self._workers))]
+            try:
+                for done in as_completed(doing):
                     done.result()
-        except BaseException:  # and where it is interrupted, for nobody would take the answers
-            self._end()
-            raise
+            except BaseException:  # and where it is interrupted, for nobody would take the answers
+                self._end()  # before the pool is left, which waits for those who wait for answers
+                raise
 
 
 def _places(count: int, processes: int) -> list[slice]:
@@ -83,8 +85,9 @@ def _places(count: int, processes: int) -> list[slice]:
 def _end(workers: "list[_Worker]") -> None:
     for worker in workers:
         worker.hang_up()
+    until = time.monotonic() + PATIENCE  # of all together
     for worker in workers:
-        worker.end()
+        worker.end(max(0.0, until - time.monotonic()))
 
 
 class _Worker:
@@ -103,10 +106,8 @@ class _Worker:
         self.process = context.Process(target=_serve, args=given, daemon=True, name=f"glimpse on {device}")
         try:
             self.process.start()
-        except OSError as error:
-            raise WorkerError(
-                f"no process can be started for {device} ({error.strerror}): close other programs"
-            ) from error
+        except (OSError, AssertionError) as error:  # the latter in a process that is itself to end with its parent
+            raise WorkerError(f"no process can be started for {device} ({error}): close other programs") from error
         theirs.close()  # so that it is noticed when the process closes its own
 
     def make_ready(self, weights: Mapping[str, Array]) -> None:
@@ -168,9 +169,9 @@ class _Worker:
         """Have the process end."""
         self._connection.close()
 
-    def end(self) -> None:
-        """Make sure that it has; it has nothing to lose."""
-        self.process.join(PATIENCE)
+    def end(self, patience: float) -> None:
+        """Make sure that it has, after so many seconds; it has nothing to lose."""
+        self.process.join(patience)
         if self.process.is_alive():
             self.process.kill()
             self.process.join()

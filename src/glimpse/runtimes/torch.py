@@ -9,6 +9,7 @@ takes minutes and a C++ compiler. Several devices are a process each (`_processe
 import contextlib
 import os
 import threading
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache, partial
@@ -20,7 +21,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812  (as everybody calls it)
 from numpy.typing import NDArray
 
-from glimpse.errors import ModelUnsupported, UsageError
+from glimpse.errors import ModelError, ModelUnsupported, UsageError
 from glimpse.runtimes import Array, Run, Tensor, Tower
 from glimpse.runtimes._processes import Processes
 from glimpse.values import Rows
@@ -35,19 +36,24 @@ TOKENS = {"cuda": 65536, "cpu": 4096}
 # Pixels are brought to -2 … 2, in steps that float16 and bfloat16 have exactly: (pixel - 128) / 64.
 _MIDDLE, _SCALE = 128, 64
 
+_RECOMPILED = 128  # towers that torch.compile may make, of all encoders together
+
+# While a graph is recorded nobody may wait for the whole card, nor record another: CUDA would break the recording off.
+_RECORDING = threading.RLock()
+
 Forward = Callable[[Tensor], Tensor]
 
 
 class TorchOps:
     """`glimpse.runtimes.Ops` on tensors of one device and precision; weights may be arrays, which are moved there once."""
 
-    def __init__(self, device: Any, dtype: Any, *, compiled: bool = False) -> None:
+    def __init__(self, device: Any, dtype: Any, *, compiled: bool = False, fused: bool = False) -> None:
         self._device, self._dtype = device, dtype
         self._middle = torch.tensor(-_MIDDLE / _SCALE, dtype=dtype, device=device)
         self._moved: dict[tuple[tuple[int, ...], bytes], Tensor] = {}  # by what is in them
         self._exact: dict[int, tuple[Tensor, Array]] = {}  # by id: tensors, and what they were before they were rounded
         self._kernels: dict[int, tuple[Tensor, Tensor, Tensor]] = {}  # by id of the weight: it, and what became of it
-        self._gate = _gate(device.type)
+        self._fused = fused and not compiled  # torch.compile sees to it itself
         self._constant, self._kernel = self._constant_of, self._kernel_of
         if compiled:  # torch.compile cannot follow what is looked up; to tell it so imports it, which takes seconds
             self._constant, self._kernel = map(torch.compiler.disable, (self._constant_of, self._kernel_of))
@@ -111,7 +117,8 @@ class TorchOps:
         return F.gelu(x, approximate="tanh")
 
     def quick_gelu(self, x: Tensor) -> Tensor:
-        return self._gate(x.reshape(-1)).reshape(x.shape)  # flat, so that it is compiled once for all shapes
+        gate = _gate(self._device.type, self._dtype) if self._fused else _quick_gelu
+        return gate(x.reshape(-1)).reshape(x.shape)  # flat, so that it is compiled once for all shapes
 
     def silu(self, x: Tensor) -> Tensor:
         return F.silu(x)
@@ -163,13 +170,13 @@ def _quick_gelu(x: Tensor) -> Tensor:
 
 
 @cache
-def _gate(kind: str) -> Forward:
+def _gate(kind: str, dtype: Any) -> Forward:
     """Make quick GELU, on a card in one pass over memory rather than three, if torch can compile there (it needs Triton)."""
     if kind != "cuda" or _way() == "eager":
         return _quick_gelu
     fused: Forward = torch.compile(_quick_gelu, dynamic=True)
     try:
-        fused(torch.ones(2, device=kind))
+        fused(torch.ones(4096, device=kind, dtype=dtype))
     except Exception:  # noqa: BLE001  (whatever a compiler that is not there, or does not work, may raise)
         return _quick_gelu
     return fused
@@ -232,13 +239,16 @@ def compile_tower(tower: Tower, precision: str) -> Run:
     if precision == "float32":
         torch.set_float32_matmul_precision("highest")  # torch's default; others would compute in fewer digits
     device = torch.device(tower.devices[0])
-    with _on(device), torch.inference_mode():
+    run: Run
+    with _RECORDING, _memory_said(device), _on(device), torch.inference_mode():
         forward = _forward(tower, device, precision)
-        if device.type == "cuda":
-            torch.cuda.synchronize()  # weights are rounded on the default stream, and read on others
         if tower.kind == "image":
-            return Pictures(forward, tower, device, SIZES[device.type])
-    return partial(_texts, forward, tower.card.dim, device)
+            run = Pictures(forward, tower, device, SIZES[device.type])
+        else:
+            run = partial(_texts, forward, tower.card.dim, device)
+        if device.type == "cuda":
+            torch.cuda.current_stream().synchronize()  # weights and buffers were made there, and are used on other streams
+    return run
 
 
 def _beside(processes: int, tower: Tower, precision: str) -> Run:
@@ -249,7 +259,8 @@ def _beside(processes: int, tower: Tower, precision: str) -> Run:
 
 def _forward(tower: Tower, device: Any, precision: str) -> Forward:
     way = _way()
-    ops = TorchOps(device, getattr(torch, precision), compiled=way == "compile")
+    # Compiling a kernel takes seconds: not for a text.
+    ops = TorchOps(device, getattr(torch, precision), compiled=way == "compile", fused=tower.kind == "image")
     weights = ops.weights(tower.weights())
 
     def forward(batch: Tensor) -> Tensor:
@@ -257,9 +268,19 @@ def _forward(tower: Tower, device: Any, precision: str) -> Forward:
 
     in_graphs = device.type == "cuda" and tower.kind == "image"
     if way == "compile":
+        _allow_all_sizes()
         made: Forward = torch.compile(forward, dynamic=not in_graphs)
         return Graphs(made, tower, device) if in_graphs else made
     return Graphs(forward, tower, device) if in_graphs and way == "graphs" else forward
+
+
+def _allow_all_sizes() -> None:
+    """Let torch.compile make a tower for each size of batch: it stops at 8 otherwise (the name differs by version)."""
+    from torch._dynamo import config  # noqa: PLC0415  (it takes seconds)
+
+    for name in ("recompile_limit", "cache_size_limit"):
+        if hasattr(config, name):
+            setattr(config, name, max(getattr(config, name), _RECOMPILED))
 
 
 def _on(device: Any) -> contextlib.AbstractContextManager[Any]:
@@ -271,11 +292,22 @@ def _texts(forward: Forward, dim: int, device: Any, ids: NDArray[np.int64]) -> R
     """Run texts, as many together as have few enough tokens: (n, tokens) → (n, dim)."""
     rows = np.empty((len(ids), dim), np.float32)
     step = max(1, TOKENS[device.type] // max(1, ids.shape[1]))
-    with _on(device), torch.inference_mode():
+    with _memory_said(device), _on(device), torch.inference_mode():
         for start in range(0, len(ids), step):
-            part = _tensor(ids[start : start + step]).to(device, torch.int64)
-            rows[start : start + step] = forward(part).cpu().numpy()
+            with _RECORDING:
+                part = _tensor(ids[start : start + step]).to(device, torch.int64)
+                rows[start : start + step] = forward(part).cpu().numpy()
     return rows
+
+
+@contextlib.contextmanager
+def _memory_said(device: Any) -> Iterator[None]:
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise ModelError(
+            f"{device} has too little memory: close what else uses it, or choose another device or a smaller model"
+        ) from error
 
 
 class Graphs:
@@ -290,12 +322,14 @@ class Graphs:
         self._pixels = torch.empty((SIZES["cuda"][-1], side, side, 3), dtype=torch.uint8, device=device)
         self._memory = torch.cuda.graph_pool_handle()
         self._known: dict[int, tuple[Any, Tensor] | None] = {}
+        self._failed: list[Any] = []  # graphs that could not be recorded: CUDA's allocator may still ask them
 
     def __call__(self, pixels: Tensor) -> Tensor:
         """Embed pixels on the current stream, which must be the same one always, and none of CUDA's default streams."""
         n = len(pixels)
         if n not in self._known:
-            self._known[n] = self._captured(n)
+            with _RECORDING:
+                self._known[n] = self._captured(n)
         known = self._known[n]
         if known is None:
             return self._forward(pixels)
@@ -307,9 +341,8 @@ class Graphs:
     def _captured(self, n: int) -> tuple[Any, Tensor] | None:
         """Record what the tower launches for n pictures; None where something in it cannot be recorded."""
         stream, pixels = torch.cuda.current_stream(), self._pixels[:n]
-        for _ in range(
-            2
-        ):  # compiles kernels, moves tables, has libraries choose and allocate: none of it can be recorded
+        # Compiles kernels, moves tables, has libraries choose and allocate: none of it can be recorded.
+        for _ in range(2):
             self._forward(pixels)
         stream.synchronize()
         graph = torch.cuda.CUDAGraph()
@@ -317,9 +350,21 @@ class Graphs:
             # Other threads may go on with cards of their own meanwhile.
             with torch.cuda.graph(graph, pool=self._memory, stream=stream, capture_error_mode="thread_local"):
                 rows = self._forward(pixels)
-        except RuntimeError:
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            self._give_up(graph)
+            warnings.warn(f"batches of {n} run without a CUDA graph: {str(error).splitlines()[0]}", stacklevel=2)
             return None
         return graph, rows
+
+    def _give_up(self, graph: Any) -> None:
+        """Do what torch leaves undone where a recording fails: its allocator would take it to be still under way."""
+        self._failed.append(graph)
+        with contextlib.suppress(Exception):  # names that are not public
+            inner, device = torch._C, torch.cuda.current_device()  # noqa: SLF001
+            inner._cuda_endAllocateToPool(device, self._memory)  # noqa: SLF001
+            inner._cuda_releasePool(device, self._memory)  # noqa: SLF001
 
 
 class Pictures:
@@ -332,18 +377,40 @@ class Pictures:
         self._turn = threading.Lock()  # lanes and graphs are there once, so callers from several threads take turns
 
     def __call__(self, pixels: NDArray[np.uint8]) -> Rows:
-        """Embed uint8 (n, size, size, 3) → (n, dim)."""
+        """Embed uint8 (n, size, size, 3) → (n, dim).
+
+        Raises:
+            ModelError: the device has no memory even for one picture.
+        """
+        with self._turn, _memory_said(self._device), _on(self._device), torch.inference_mode():
+            while True:
+                try:
+                    return self._embedded(pixels)
+                except torch.OutOfMemoryError:
+                    if len(self._sizes) == 1:
+                        raise
+                self._make_room()  # here, for the exception's traceback keeps tensors
+
+    def _embedded(self, pixels: NDArray[np.uint8]) -> Rows:
         rows = np.empty((len(pixels), self._dim), np.float32)
         under_way: deque[tuple[_Lane, slice]] = deque()
-        with self._turn, _on(self._device), torch.inference_mode():
-            for (place, size), lane in zip(_batches(len(pixels), self._sizes), cycle(self._lanes), strict=False):
-                if len(under_way) == len(self._lanes):
-                    _finish(rows, *under_way.popleft())
-                lane.start(self._forward, self._streams, pixels[place], size)
-                under_way.append((lane, place))
-            for lane, place in under_way:
-                _finish(rows, lane, place)
+        for (place, size), lane in zip(_batches(len(pixels), self._sizes), cycle(self._lanes), strict=False):
+            if len(under_way) == len(self._lanes):
+                _finish(rows, *under_way.popleft())
+            lane.start(self._forward, self._streams, pixels[place], size)
+            under_way.append((lane, place))
+        for lane, place in under_way:
+            _finish(rows, lane, place)
         return rows
+
+    def _make_room(self) -> None:
+        """Go on with batches of half the size at most, for good."""
+        half = self._sizes[-1] // 2
+        self._sizes = tuple(size for size in self._sizes if size <= half) or self._sizes[:1]
+        if self._streams is not None:
+            for stream in self._streams:
+                stream.synchronize()
+            torch.cuda.empty_cache()
 
 
 def _batches(count: int, sizes: tuple[int, ...]) -> Iterator[tuple[slice, int]]:
@@ -366,14 +433,14 @@ class _Lane:
         self._pixels = torch.empty(shape, dtype=torch.uint8, device=device) if card else self._given
         self._rows = torch.empty((largest, tower.card.dim), dtype=torch.float32, pin_memory=card)
         self._there: Any = torch.cuda.Event() if card else None  # the pixels are on the card
-        self._done: Any = torch.cuda.Event() if card else None  # the rows are back
+        # The rows are back. Whoever waits sleeps, for decoders want the processor.
+        self._done: Any = torch.cuda.Event(blocking=True) if card else None
 
     def start(self, forward: Forward, streams: tuple[Any, Any] | None, pixels: NDArray[np.uint8], size: int) -> None:
         """Have pictures embedded in a batch of the size; on a card this returns before anything is done."""
         self._wait()  # after an error, what was under way may still be
-        self._given[: len(pixels)].copy_(
-            _tensor(pixels)
-        )  # what else is in the batch are pixels of earlier ones: no matter
+        # What else is in the batch are pixels of earlier ones: no matter.
+        self._given[: len(pixels)].copy_(_tensor(pixels))
         if streams is None:
             self._rows[:size].copy_(forward(self._pixels[:size]))
         else:
