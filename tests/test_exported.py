@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import glimpse
+import glimpse.tokens
 from conftest import GOLDENS
 from glimpse.errors import CheckpointError, UsageError
 
@@ -61,6 +62,61 @@ def test_a_folder_of_others_needs_no_card_of_ours(golden, exported, golden_pictu
     short = [text for text in reference.texts if len(text) < 60]
     places = [reference.texts.index(text) for text in short]
     assert np.abs(theirs.texts(short) - reference.rows[places]).max() < 1e-5
+
+
+@pytest.mark.filterwarnings("ignore::glimpse.tokens.TruncationWarning")
+@pytest.mark.parametrize("name", [name for name in GOLDENS if name.startswith("open_clip")])
+def test_the_configs_for_others_say_how_texts_are_prepared(name, golden, exported, tmp_path):
+    reference = golden(name)
+    folder = shutil.copytree(exported(name), tmp_path / "of others")
+    (folder / "glimpse.json").unlink()
+    rows = glimpse.load(folder, runtime="onnx").texts(reference.texts)
+    assert np.abs(rows - reference.rows).max() < 1e-5
+
+
+def test_an_export_is_whole_or_not_there(golden, tmp_path, monkeypatch):
+    monkeypatch.setattr(glimpse.tokens, "save", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        glimpse.load(golden("hf-clip-gelu").folder).export(tmp_path / "new")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_that_cannot_be_written_is_named(golden, tmp_path):
+    (tmp_path / "file").touch()
+    encoder = glimpse.load(golden("hf-clip-gelu").folder)
+    with pytest.raises(UsageError, match="file/sub cannot be written"):
+        encoder.export(tmp_path / "file" / "sub")
+    with pytest.raises(UsageError, match="no folder is named"):
+        encoder.export("")
+
+
+def test_beside_a_checkpoint_the_checkpoint_counts(golden, exported, tmp_path):
+    folder = shutil.copytree(exported("open_clip-vit"), tmp_path / "both")
+    shutil.copytree(golden("open_clip-vit").folder, folder, dirs_exist_ok=True)
+    assert glimpse.load(folder).card.family == "clip"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"context": 0},
+        {"context": "77"},
+        {"pixels": {"mean": [0, 0]}},
+        {"pixels": {"std": [0, 1, 1]}},
+        {"pixels": {"size": "64"}},
+        {"pixels": {"resize_mode": "weird"}},
+        {"pixels": {"later": 1}},
+        {"words": {"padding": "weird"}},
+    ],
+)
+def test_a_card_that_cannot_be_is_refused(change, exported, tmp_path):
+    folder = shutil.copytree(exported("open_clip-vit"), tmp_path / "odd")
+    card = json.loads((folder / "glimpse.json").read_bytes())
+    for name, value in change.items():
+        card[name] = {**card[name], **value} if isinstance(value, dict) else value
+    (folder / "glimpse.json").write_text(json.dumps(card))
+    with pytest.raises(CheckpointError, match=r"later glimpse|is not that of a CLIP"):
+        glimpse.load(folder)
 
 
 @pytest.mark.parametrize("missing", ["config.json", "visual/preprocess_cfg.json"])

@@ -214,3 +214,61 @@ def test_open_clip_preprocessing_comes_from_the_checkpoint(copy):
     )
     rules = glimpse.load(folder).card.pixels
     assert (rules.resize_mode, rules.interpolation) == ("longest", "bilinear")
+
+
+def test_weights_that_the_towers_do_not_use_are_refused(copy):
+    folder = copy("open_clip-vit")
+    scale = {"visual.transformer.resblocks.0.ls_1.gamma": np.ones(128, np.float16)}
+    retensor(folder, lambda tensors: tensors.update(scale), "open_clip_model.safetensors")
+    with pytest.raises(ModelUnsupported, match=r"do not use \(visual.transformer.resblocks.0.ls_1.gamma\)"):
+        glimpse.load(folder)
+
+
+@pytest.mark.parametrize("heads", [0, 5])
+def test_heads_that_do_not_divide_the_width_are_refused(heads, copy):
+    folder = copy("hf-siglip")
+    edit(folder / "config.json", lambda config: config["text_config"].update(num_attention_heads=heads))
+    with pytest.raises(CheckpointError, match=f"{heads} heads for a width of 96"):
+        glimpse.load(folder)
+
+
+def test_siglip_without_a_preprocessor_config_is_prepared_as_siglip_is(copy, golden):
+    folder = copy("hf-siglip")
+    (folder / "preprocessor_config.json").unlink()
+    assert glimpse.load(folder).card.pixels == golden("hf-siglip").card.pixels
+
+
+@pytest.mark.parametrize(
+    "word", [{"do_normalize": False}, {"rescale_factor": 0.5}, {"size": {"height": 64, "width": 32}}]
+)
+def test_preparation_that_would_be_left_undone_is_refused(word, copy):
+    folder = copy("hf-siglip")
+    edit(folder / "preprocessor_config.json", lambda config: config.update(word))
+    with pytest.raises((ModelUnsupported, CheckpointError), match=r"preprocessor_config.json"):
+        glimpse.load(folder)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"text_cfg": {"pool_type": "cls"}},
+        {"text_cfg": {"tokenizer_kwargs": {"clean": "canonicalize"}}},
+        {"text_cfg": {"embed_cls": True}},
+        {"vision_cfg": {"pool_type": "avg"}},
+        {"vision_cfg": {"attentional_pool": True}},
+        {"vision_cfg": {"timm_model_name": "vit_base_patch16_224", "timm_pool": "avg"}},
+        {"text_cfg": {"hf_model_name": "hfl/chinese-roberta-wwm-ext", "hf_pooler_type": "mean_pooler"}},
+    ],
+)
+def test_what_no_family_computes_is_claimed_by_none(change, golden):
+    config = json.loads((golden("open_clip-vit").folder / "open_clip_config.json").read_bytes())["model_cfg"]
+    changed = {name: {**config[name], **change.get(name, {})} for name in ("vision_cfg", "text_cfg")}
+    assert formats.family_of("open_clip", config)
+    assert formats.family_of("open_clip", {**config, **changed}) is None
+
+
+def test_the_padding_of_texts_is_part_of_the_fingerprint(copy):
+    folder = copy("hf-siglip")
+    before = glimpse.load(folder).fingerprint
+    edit(folder / "tokenizer_config.json", lambda config: config.update(pad_token="<unk>"))
+    assert glimpse.load(folder).fingerprint != before

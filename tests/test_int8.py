@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 import glimpse
+import glimpse.runtimes
 from conftest import GOLDENS, noise
 from glimpse import verify
 from glimpse.collection import Collection
 from glimpse.errors import ModelMismatch, UsageError
+from glimpse.runtimes import openvino
 
 PICTURES = [noise(seed) for seed in range(12)]
 
@@ -44,7 +46,7 @@ def test_texts_are_not_rounded(golden, calibrated):
 
 
 def test_without_pictures_it_says_what_to_do(golden, tmp_path, monkeypatch):
-    monkeypatch.setenv("GLIMPSE_CACHE", str(tmp_path))
+    monkeypatch.setenv("GLIMPSE_DATA", str(tmp_path))
     encoder = glimpse.load(golden("hf-clip-gelu").folder, precision="int8")
     with pytest.raises(UsageError, match="has to see some of your pictures first: run `glimpse verify`"):
         encoder.images(PICTURES)
@@ -54,16 +56,42 @@ def test_without_pictures_it_says_what_to_do(golden, tmp_path, monkeypatch):
     assert len(encoder.images(PICTURES)) == len(PICTURES)
 
 
-def test_a_calibration_is_kept_and_a_new_one_counts(golden, tmp_path, monkeypatch):
-    monkeypatch.setenv("GLIMPSE_CACHE", str(tmp_path))
+def test_a_calibration_is_kept_and_a_new_one_is_another_class(golden, tmp_path, monkeypatch):
+    monkeypatch.setenv("GLIMPSE_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("GLIMPSE_CACHE", str(tmp_path / "cache"))
     folder = golden("open_clip-vit").folder
     first = glimpse.load(folder, precision="int8")
     first.calibrate(PICTURES[:8])
-    rows = first.images(PICTURES)
-    assert np.array_equal(glimpse.load(folder, precision="int8").images(PICTURES), rows)
+    rows, name = first.images(PICTURES), first.fingerprint
+    again = glimpse.load(folder, precision="int8")
+    assert np.array_equal(again.images(PICTURES), rows)
+    assert again.fingerprint == name
     second = glimpse.load(folder, precision="int8")
     second.calibrate([noise(0, (3, 3))])
     assert not np.array_equal(second.images(PICTURES), rows)
+    assert second.fingerprint != name
+    assert second.fingerprint.startswith(glimpse.load(folder).fingerprint)
+    assert len(list((tmp_path / "cache" / "towers").glob("*int8*"))) == 1  # the first one's is gone
+
+
+@pytest.mark.parametrize("damage", [b"", b"junk", "another model"])
+def test_a_damaged_calibration_is_a_sentence(damage, golden, calibrated, tmp_path, monkeypatch):
+    monkeypatch.setenv("GLIMPSE_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("GLIMPSE_CACHE", str(tmp_path / "cache"))
+    encoder = calibrated("hf-clip-gelu")
+    (file,) = (tmp_path / "data" / "calibration").iterdir()
+    if isinstance(damage, bytes):
+        file.write_bytes(damage)
+    else:
+        np.savez(file, **{"low.0": np.zeros(3), "high.0": np.ones(3)})
+    with pytest.raises(UsageError, match="is damaged or of another version: delete it"):
+        encoder.images(PICTURES)
+
+
+@pytest.mark.parametrize("shape", [(2, 10, 10, 3), (64, 64, 3)])
+def test_what_prepare_did_not_give_is_refused(shape, tiny):
+    with pytest.raises(UsageError, match="is not what Encoder.prepare gives"):
+        tiny.calibrate_prepared(np.zeros(shape, np.uint8))
 
 
 def test_another_runtime_has_none(golden):
@@ -77,22 +105,48 @@ def test_floats_share_a_collection_and_integers_do_not(golden, calibrated, album
     folder, path = golden("hf-clip-gelu").folder, tmp_path / "c.db"
     with Collection(path, glimpse.load(folder, precision="float32")) as floats:
         floats.index(album)
+        floats.remove(next(iter(floats)))
     with Collection(path, glimpse.load(folder, precision="bfloat16")) as floats:
-        assert len(floats) == 4
-        with pytest.raises(ModelMismatch, match="in float32, not int8"):
-            floats.use(calibrated("hf-clip-gelu"))
-        floats.use(calibrated("hf-clip-gelu", mixed=True))  # asked for
-        assert floats.search(PICTURES[0], k=1)
+        assert floats.index(album).indexed == 1
+        floats.remove(next(iter(floats)))
+    integers = calibrated("hf-clip-gelu")
+    with Collection(path, integers) as floats:
+        assert floats.search("anything", k=1)
+        with pytest.raises(ModelMismatch, match=r"was made in float32, and this is int8: use another .*--mix-int8"):
+            floats.index(album)
+    with Collection(path, calibrated("hf-clip-gelu", mixed=True)) as floats:  # asked for
+        assert floats.index(album).indexed == 1
 
 
 def test_a_collection_of_integers_is_opened_as_one(calibrated, album, tmp_path):
     path = tmp_path / "c.db"
     with Collection(path, calibrated("hf-clip-gelu")) as integers:
         integers.index(album)
+        integers.remove(next(iter(integers)))
     with Collection(path) as again:
         assert again.encoder.precision == "int8"
         assert again.search("anything", k=1)
         assert again.generation.precision == "int8"
+        assert again.index(album).indexed == 1
+        again.remove(next(iter(again)))
+    other = calibrated("hf-clip-gelu")
+    other.calibrate(PICTURES[8:])
+    with Collection(path, other) as again, pytest.raises(ModelMismatch, match="calibrated by other pictures"):
+        again.index(album)
+
+
+def test_texts_find_integers_where_there_is_no_int8(calibrated, album, tmp_path, monkeypatch):
+    path = tmp_path / "c.db"
+    with Collection(path, calibrated("hf-clip-gelu")) as integers:
+        integers.index(album)
+    monkeypatch.setenv("GLIMPSE_DATA", str(tmp_path / "another machine"))
+    with Collection(path) as again:
+        assert again.search("anything", k=1)
+    monkeypatch.setattr(glimpse.runtimes, "best", lambda **_: "numpy")
+    monkeypatch.setattr(openvino, "precisions", lambda _="cpu": ("float32",))
+    with Collection(path) as again:
+        assert again.encoder.runtime == "numpy"
+        assert again.search("anything", k=1)
 
 
 def test_verify_measures_every_engine(golden):

@@ -233,7 +233,7 @@ def index(
     made it. Ctrl-C stops after the batch at hand; what was done is kept.
     """
     from glimpse import terminal, watching  # noqa: PLC0415
-    from glimpse.collection import DEFAULT_MODEL, encoder_for  # noqa: PLC0415
+    from glimpse.collection import DEFAULT_MODEL  # noqa: PLC0415
     from glimpse.pipeline import check  # noqa: PLC0415
     from glimpse.values import Selection  # noqa: PLC0415
 
@@ -244,11 +244,11 @@ def index(
         watching.check(places)
     made_by = _made_by(collection)
     name = model or (made_by.model if made_by else DEFAULT_MODEL)
-    encoder = encoder_for(
-        made_by,
-        lambda precision: engine.load(
-            name, parity=parity or bool(made_by and made_by.parity), precision=precision, mixed=mix_int8
-        ),
+    encoder = engine.load(
+        name,
+        parity=parity or bool(made_by and made_by.parity),
+        precision="int8" if made_by and made_by.precision == "int8" else "auto",
+        mixed=mix_int8,
     )
     with _open(collection, encoder, create=True) as photos:
         options: dict[str, Any] = {
@@ -562,10 +562,8 @@ def verify(
 
     PICTURES are files and folders. For each engine: how close its vectors are to float32's (cosine, on average and of the
     worst in a thousand), how many of the ten pictures that float32 finds for a text it finds too, and pictures a second,
-    decoding left out. int8 is shown some of the pictures first, and stays ready for this model from then on.
+    decoding left out. int8 is shown some of the pictures first, unless it was before, and is ready for this model then.
     """
-    from dataclasses import asdict  # noqa: PLC0415
-
     from glimpse import export, terminal, verify  # noqa: PLC0415
 
     items = export.files(pictures)
@@ -574,7 +572,7 @@ def verify(
     prepared, failures = verify.prepare(encoder, verify.spread(list(items), limit))
     trials = list(verify.trials(model, prepared, captions, parity=parity, say=terminal.say))
     if as_json:
-        terminal.show_json([asdict(trial) for trial in trials])
+        terminal.show_json([verify.as_json(trial) for trial in trials])
     else:
         terminal.show_table(verify.HEAD, [verify.cells(trial, trials[0]) for trial in trials])
     _show_failures(failures)

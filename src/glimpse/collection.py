@@ -9,6 +9,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from glimpse import search
-from glimpse.errors import BadItem, ModelMismatch, ModelNotFound, UsageError
+from glimpse.errors import BadItem, MissingExtra, ModelMismatch, ModelNotFound, UsageError
 from glimpse.search import Matrix
 from glimpse.store import Generation, Store
 from glimpse.values import (
@@ -136,14 +137,21 @@ class Collection:
             made_by = self.generation
             name = self._asked or (made_by.model if made_by else DEFAULT_MODEL)
             try:
-                parity = bool(made_by and made_by.parity)
-                loaded = encoder_for(made_by, lambda precision: load(name, parity=parity, precision=precision))  # type: ignore[arg-type]
+                loaded = self._load(load, name, made_by)
             except ModelNotFound as error:
                 raise ModelNotFound(
                     f"{error} ({self.path} was made with {name}; if it moved, name it as the model)"
                 ) from error
             self._encoder = self._checked(loaded)
         return self._encoder
+
+    def _load(self, load: "Callable[..., Encoder]", name: Any, made_by: Generation | None) -> "Encoder":
+        """In int8 where the vectors are, for what may be added; where there is no int8, searching goes on without."""
+        parity = bool(made_by and made_by.parity)
+        if made_by and made_by.precision == "int8":
+            with suppress(UsageError, MissingExtra):
+                return load(name, parity=parity, precision="int8")
+        return load(name, parity=parity)
 
     def use(self, encoder: "Encoder") -> None:
         """Take a loaded model for this collection.
@@ -153,12 +161,19 @@ class Collection:
         """
         self._encoder = self._checked(encoder)
 
-    def _checked(self, encoder: "Encoder") -> "Encoder":
+    def _checked(self, encoder: "Encoder", *, adding: bool = False) -> "Encoder":
+        """Hold a model against the one that made the vectors; to add some, also its class of precision."""
         made_by = self.generation
-        if made_by and made_by.fingerprint != encoder.fingerprint:
+        if made_by and made_by.fingerprint.partition("+")[0] != encoder.fingerprint.partition("+")[0]:
             raise ModelMismatch(
                 f"{self.path} was made with {made_by.model}{_difference(made_by, encoder)}: vectors of two models cannot be "
                 "compared. Use that model, or another collection file"
+            )
+        if made_by and adding and not encoder.mixed and made_by.fingerprint != encoder.fingerprint:
+            also = ", calibrated by other pictures" if made_by.precision == encoder.precision else ""
+            raise ModelMismatch(
+                f"{self.path} was made in {made_by.precision}, and this is {encoder.precision}{also}: use another collection"
+                " file, or say that they may be mixed (--mix-int8, or mixed=True where the model is loaded)"
             )
         return encoder
 
@@ -193,6 +208,7 @@ class Collection:
         from glimpse import pipeline  # noqa: PLC0415  (they build on this module)
         from glimpse.run import Wishes  # noqa: PLC0415
 
+        self._checked(self.encoder, adding=True)  # before anything is decoded
         return pipeline.index(
             self,
             [os.fspath(place) for place in places],
@@ -249,7 +265,7 @@ class Collection:
         encoder = self.encoder
         now = Generation(encoder.card.name, encoder.fingerprint, encoder.dim, encoder.precision, encoder.parity)
         with self.store.transaction():
-            self._checked(encoder)  # another process may have been quicker with another model
+            self._checked(encoder, adding=True)  # another process may have been quicker with another model
             for old, item in renamed:
                 self.store.rename(old, item)
             generation = self.store.generation_id(now) if embedded else 0
@@ -392,20 +408,11 @@ class Collection:
         return f"<Collection {self.path}: {len(self)} items>"
 
 
-def encoder_for(made_by: Generation | None, load: "Callable[[str], Encoder]") -> "Encoder":
-    """Load a model for what it made before: in int8 where it was in int8. `load` takes a precision."""
-    encoder = load("auto")
-    was_int8 = made_by is not None and made_by.precision == "int8" and made_by.fingerprint != encoder.fingerprint
-    return load("int8") if was_int8 else encoder
-
-
 def _difference(made_by: Generation, encoder: "Encoder") -> str:
     if made_by.model != encoder.card.name:
         return f", not {encoder.card.name}"
     if made_by.parity != encoder.parity:
         return f" and parity={made_by.parity}"
-    if "int8" in (made_by.precision, encoder.precision) and made_by.precision != encoder.precision:
-        return f" in {made_by.precision}, not {encoder.precision}"
     return ", whose files or preprocessing have changed since"
 
 

@@ -3,7 +3,9 @@
 Nothing is compiled until it is needed: a text query never reads the image tower. Knows neither collections nor terminals.
 """
 
+import hashlib
 import os
+import shutil
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -83,6 +85,7 @@ class Encoder:
         runtime: the name of the runtime.
         precision: what was chosen where "auto" was asked for.
         devices: where pictures are computed; texts always on the first.
+        mixed: whether its vectors may join those of another class of precision.
         parity: whether pictures are treated as the reference libraries do.
     """
 
@@ -99,14 +102,15 @@ class Encoder:
     ) -> None:
         """Check the choices; reads no weights."""
         self.card: ModelCard = model.card
-        self.runtime = runtimes.best(graphs=bool(model.graphs)) if runtime == "auto" else runtime
+        best = "openvino" if precision == "int8" else runtimes.best(graphs=bool(model.graphs))
+        self.runtime = best if runtime == "auto" else runtime
         self._adapter = registry.find("runtimes", self.runtime)
         if model.graphs and self.runtime not in runtimes.READ_GRAPHS:
             raise UsageError(f"{self.runtime} does not run ONNX files: choose {' or '.join(runtimes.READ_GRAPHS)}")
         self.devices = _devices(device, devices, self._adapter.devices(), self.runtime)
         self.precision = _precision(precision, self._adapter.precisions(self.devices[0]), self.runtime)
         self.parity = parity
-        self._mixed = mixed
+        self.mixed = mixed
         self._model = model
 
     def __repr__(self) -> str:
@@ -122,16 +126,25 @@ class Encoder:
         """How many pictures it likes to be given at once."""
         return BATCH if self.devices == ("cpu",) else BATCH_ON_GPU * len(self.devices)
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
-        """Names weights, preprocessing, tokenizer and class of precision; vectors with the same may be compared."""
+        """Names weights, preprocessing, tokenizer and class of precision; vectors with the same may be compared.
+
+        Of int8 it also names what it was calibrated by, after a +.
+        """
+        if self.precision != "int8":
+            return self._of_floats
+        known = self._calibration.read_bytes() if self.calibrated else b""
+        return f"{self._of_floats}+int8.{hashlib.sha256(known).hexdigest()[:16]}"
+
+    @cached_property
+    def _of_floats(self) -> str:
         return fingerprint.of_model(
             self.card,
             self._model.files,
-            tokens.files_of(self._model.words),
+            tokens.files_of(self._model.words, self.card.words),
             parity=self.parity,
             cache=places.cache_folder(),
-            precision="int8" if self.precision == "int8" and not self._mixed else "float",
         )
 
     @overload
@@ -274,7 +287,9 @@ class Encoder:
         return self._compile("image")
 
     def calibrate(self, pictures: Iterable[PictureLike]) -> None:
-        """Show int8 some of the pictures that it will embed (some dozens): once for a model, and kept in the cache folder.
+        """Show int8 some of the pictures that it will embed (some dozens): once for a model, and kept in the data folder.
+
+        Vectors of another calibration are of another class: they do not join those of before.
 
         Raises:
             BadItem: a picture cannot be read or decoded.
@@ -286,6 +301,11 @@ class Encoder:
         """`calibrate` with what `prepare` gave: uint8 (n, size, size, 3)."""
         if not prepared.size:
             raise UsageError("there are no pictures to calibrate with: give some")
+        size = self.card.pixels.size
+        if prepared.dtype != np.uint8 or prepared.shape[1:] != (size, size, 3):
+            raise UsageError(
+                f"{prepared.dtype} {prepared.shape} is not what Encoder.prepare gives: uint8 (n, {size}, {size}, 3)"
+            )
         if "int8" not in self._adapter.precisions(self.devices[0]):
             raise UsageError(f"{self.runtime} has no int8: choose openvino")
         self.__dict__.pop("_image_tower", None)  # made of what an earlier calibration found
@@ -294,9 +314,14 @@ class Encoder:
         with replacing(self._calibration) as part, part.open("wb") as file:
             np.savez(file, **found)
 
+    @property
+    def calibrated(self) -> bool:
+        """Whether int8 has been shown pictures, by this or an earlier process."""
+        return self._calibration.is_file()
+
     @cached_property
     def _calibration(self) -> Path:
-        return places.cache_folder() / "calibration" / f"{self.fingerprint[:24]}.npz"
+        return places.calibrations() / f"{self._of_floats[:24]}.npz"
 
     def export(self, folder: str | os.PathLike[str], *, precision: Literal["float32", "float16"] = "float32") -> Path:
         """Write both towers as ONNX files, with tokenizer and preprocessing: a folder that `load` takes as a model.
@@ -311,17 +336,26 @@ class Encoder:
             MissingExtra: onnx is not installed.
             UsageError: the folder has something in it, or the model is such a folder itself.
         """
-        target = Path(folder).expanduser()
-        if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            raise UsageError(f"{target} is there already: name a new folder")
+        if not os.fspath(folder):
+            raise UsageError("no folder is named: say where to export to")
+        target = Path(os.path.expanduser(folder))  # noqa: PTH111 - Path's raises where there is no such user
         if self._model.graphs:
             raise UsageError(f"{self.card.name} is an exported model already: copy its folder")
         onnx = registry.find("runtimes", "onnx")
-        for kind, path in layouts.GRAPHS.items():
-            (target / path).parent.mkdir(parents=True, exist_ok=True)
-            onnx.export_tower(self._tower(kind), target / path, precision)
-        exported.write_card(self.card, target)
-        tokens.save(self._model.words, target / exported.WORDS)
+        part = target.with_name(f".{target.name}.part")
+        try:
+            if target.exists() and (not target.is_dir() or any(target.iterdir())):
+                raise UsageError(f"{target} is there already: name a new folder")
+            for kind, path in layouts.GRAPHS.items():
+                (part / path).parent.mkdir(parents=True, exist_ok=True)
+                onnx.export_tower(self._tower(kind), part / path, precision)
+            exported.write_card(self.card, part)
+            tokens.save(self._model.words, part / exported.WORDS)
+            part.replace(target)  # whole, or not at all
+        except OSError as error:
+            raise UsageError(f"{target} cannot be written ({error.strerror}): name another folder") from error
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
         return target
 
     def _compile(self, kind: Literal["image", "text"]) -> Run:
@@ -339,7 +373,7 @@ class Encoder:
             function=function,
             card=self.card,
             weights=lambda: self._model.weights(kind),
-            fingerprint=self.fingerprint,
+            fingerprint=self._of_floats,
             cache=places.cache_folder() / "towers",
             devices=self.devices if kind == "image" else self.devices[:1],
             graph=graph,
@@ -353,7 +387,7 @@ def _devices(
     if several == "auto":
         return tuple(name for name in offered if name != "cpu") or tuple(offered[:1])
     one = {"auto": offered[0], "cuda": "cuda:0"}.get(asked, asked)
-    chosen = (one,) if several is None else tuple(several)
+    chosen = (one,) if several is None else (several,) if isinstance(several, str) else tuple(several)
     unknown = [name for name in chosen if name not in offered]
     if unknown or not chosen:
         named = repr(unknown[0]) if unknown else "none"

@@ -1,7 +1,7 @@
 """One name for all that decides a vector: weights, sizes, preprocessing, tokenizer and class of precision.
 
 Two encoders with the same fingerprint make vectors that may be compared; a collection keeps it. float32, bfloat16 and float16 of
-the same weights differ by rounding only and share one ("float"); int8 has another. Digests of large files are remembered by size and time.
+the same weights differ by rounding only and share one ("float"); `Encoder` adds to it what is of int8. Digests of large files are remembered by size and time.
 """
 
 import contextlib
@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from glimpse.atomic import replacing
 from glimpse.values import ModelCard
@@ -29,15 +29,14 @@ def of_model(
     *,
     parity: bool,
     cache: Path | None,
-    precision: Literal["float", "int8"] = "float",
 ) -> str:
-    """The fingerprint, as 64 hexadecimal digits; independent of names and places. `precision` is its class."""
+    """The fingerprint, as 64 hexadecimal digits; independent of names and places."""
     decides: dict[str, Any] = {
         "card": _facts(card),
         "weights": _digests(weights, cache),
         "tokenizer": _digests(tokenizer, cache),
         "pixels": {"parity": parity, "rules": RULES},
-        "precision": precision,
+        "precision": "float",
     }
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 

@@ -56,9 +56,9 @@ def of_folder(folder: Path) -> Layout:
         CheckpointError: no layout is complete, or its weights are pickles; says what is needed.
     """
     files = names_in(folder)
-    if all((folder / graph).is_file() for graph in GRAPHS.values()):
-        return "onnx"
     layout = of_files(files, lambda: folder / CONFIG)
+    if layout is None and all((folder / graph).is_file() for graph in GRAPHS.values()):
+        return "onnx"
     if layout is None:
         raise no_checkpoint(str(folder), files)
     return layout

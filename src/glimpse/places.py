@@ -15,6 +15,11 @@ def cache_folder() -> Path:
     return _place("GLIMPSE_CACHE", "user_cache_path")
 
 
+def calibrations() -> Path:
+    """What int8 was calibrated by: not to be deleted while collections are made with it."""
+    return _place("GLIMPSE_DATA", "user_data_path") / "calibration"
+
+
 def default_collection() -> Path:
     """The collection that the command line uses unless it is told another."""
     return _place("GLIMPSE_DATA", "user_data_path") / "photos.db"

@@ -4,6 +4,7 @@ Outsiders add their own through an entry point of the group `glimpse.<folder>` t
 """
 
 from collections.abc import Iterator
+from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
 from types import ModuleType
@@ -23,13 +24,23 @@ def names(folder: str) -> list[str]:
 def modules(folder: str) -> Iterator[ModuleType]:
     """Import what is registered in a folder, one after the other: the package's own first, then what outsiders add."""
     yield from (import_module(f"glimpse.{folder}.{name}") for name in _own(folder))
-    yield from (point.load() for point in _outside(folder))
+    yield from _outsiders(folder)
 
 
-def _own(folder: str) -> list[str]:
+@cache
+def _outsiders(folder: str) -> tuple[ModuleType, ...]:
+    return tuple(point.load() for point in _outside(folder))
+
+
+def _own(folder: str) -> tuple[str, ...]:
     """The names of a folder's files, sorted; folders in it belong to them, and so do files whose names begin with _."""
-    found = iter_modules(import_module(f"glimpse.{folder}").__path__)
-    return sorted(module.name for module in found if not module.ispkg and not module.name.startswith("_"))
+    return _files(tuple(import_module(f"glimpse.{folder}").__path__))
+
+
+@cache
+def _files(places: tuple[str, ...]) -> tuple[str, ...]:
+    found = iter_modules(places)
+    return tuple(sorted(module.name for module in found if not module.ispkg and not module.name.startswith("_")))
 
 
 def find(folder: str, name: str) -> ModuleType:

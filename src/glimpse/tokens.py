@@ -147,10 +147,11 @@ def _padding_id(folder: Path, tokenizer: Tokenizer) -> int | None:
     return int(tokenizer.padding["pad_id"]) if tokenizer.padding else None
 
 
-def files_of(folder: Path) -> list[Path]:
+def files_of(folder: Path, rules: TextRules = TextRules()) -> list[Path]:  # noqa: B008  (it is frozen)
     """The files that decide what a text's ids are: part of a model's fingerprint. Empty: the bundled table does."""
     if (folder / _JSON).is_file():
-        return [folder / _JSON]
+        said = (TOKENIZER_CONFIG, "special_tokens_map.json") if rules.tokenizer and rules.padding != "free" else ()
+        return [folder / _JSON, *(folder / name for name in said if (folder / name).is_file())]  # they name the padding
     pair = [folder / "vocab.json", folder / "merges.txt"]
     return pair if all(path.is_file() for path in pair) else []
 

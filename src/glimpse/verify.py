@@ -4,9 +4,10 @@ One engine is loaded at a time. Speeds are of towers alone, pictures ready in me
 """
 
 import gc
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,13 @@ def cells(trial: Trial, first: Trial) -> tuple[str, ...]:
     few = "" if trial.pictures == first.pictures else f"on {trial.pictures} pictures"
     fidelity = (f"{trial.mean:.6f}", f"{trial.low:.6f}", f"{trial.overlap:.3f}")
     return (*engine, *fidelity, f"{trial.rate:.1f}", f"{trial.rate / first.rate:.2f}", few)
+
+
+def as_json(trial: Trial) -> dict[str, Any]:
+    """A trial as plain values; what was not measured is None."""
+    return {
+        name: None if isinstance(value, float) and math.isnan(value) else value for name, value in asdict(trial).items()
+    }
 
 
 def prepare(encoder: Encoder, items: Iterable[Item]) -> tuple[Pixels, list[Failure]]:
@@ -150,7 +158,7 @@ def _tried(
     runtime, device, precision = engine
     try:
         encoder = load(model, runtime=runtime, device=device, precision=precision, parity=parity)
-        if precision == "int8":
+        if precision == "int8" and not encoder.calibrated:
             encoder.calibrate_prepared(np.stack(spread(prepared, _CALIBRATION)))
         return _trial(engine, _measured(encoder, prepared, SECONDS), reference, encoder.texts(texts))
     except GlimpseError as error:

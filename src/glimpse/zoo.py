@@ -20,7 +20,6 @@ _MISSING = {
     "coca": "coca",
     "nllb": "nllb",
     "convnext": "convnext",
-    "eva": "eva",
     "mobileclip": "fastvit",
     "vitamin": "vitamin",
 }

@@ -49,9 +49,11 @@ _IMAGE = {
     "hidden_act": "gelu_pytorch_tanh",
     "layer_norm_eps": _EPS,
 }
+_PIXELS = {"size": {"height": 0, "width": 0}, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}  # SiglipImageProcessor's
 # timm's names of trunks that have GELU's approximation by tanh; its others have GELU itself.
 _TANH = ("_patch32_siglip", "_large_patch16_siglip_512", "_so400m_patch16_siglip", "_giantopt_")
-# How the classes of transformers' tokenizers treat a text before tokenizer.json does.
+# How a text is treated before tokenizer.json does, by the class that the checkpoint names: as transformers' SiglipTokenizer does;
+# and SigLIP 2 was trained on lower case, which its own class sees to, but not Gemma's, which some of its checkpoints name.
 _CLEAN: Mapping[str, Any] = {"SiglipTokenizer": "siglip", "Siglip2Tokenizer": "lower", "GemmaTokenizer": "lower"}
 
 
@@ -78,6 +80,7 @@ def is_image(config: Mapping[str, Any]) -> bool:
     return (
         open_clip.timm_image(config, "vit_")
         and "_siglip_" in vision["timm_model_name"]
+        and "_gap_" not in vision["timm_model_name"]
         and vision.get("timm_pool") == "map"
         and vision.get("timm_proj") in ("none", None)
     )
@@ -97,7 +100,7 @@ def card(source: Source) -> ModelCard:
         patch=vision["patch_size"],
         image=hugging_face.shape(vision),
         text=hugging_face.shape(text),
-        pixels=hugging_face.pixels(source.folder, vision["image_size"]),
+        pixels=hugging_face.pixels(source.folder, vision["image_size"], _PIXELS),
         context=text["max_position_embeddings"],
         vocabulary=text["vocab_size"],
         end_id=None,
@@ -111,7 +114,7 @@ def card(source: Source) -> ModelCard:
 def _clean(source: Source) -> Any:
     path = source.folder / TOKENIZER_CONFIG
     named = read_json(path).get("tokenizer_class", "") if path.is_file() else ""
-    return _CLEAN.get(named.removesuffix("Fast"), "")
+    return _CLEAN.get(str(named).removesuffix("Fast"), "")
 
 
 def recipes(source: Source, card: ModelCard) -> Recipes:

@@ -23,6 +23,12 @@ _HEAD = 64
 _FIRST = 2  # RoBERTa counts places from the one after its padding's
 _CONTEXT = 77  # open_clip's, whatever the text model could take
 _AT = "text.transformer"
+_NAMES = (
+    "roberta-base",
+    "roberta-large",
+    "xlm-roberta-base",
+    "xlm-roberta-large",
+)  # others are called so and are BERTs
 _BLOCK = BlockNames(
     norm1="attention.output.LayerNorm",
     qkv=tuple(f"attention.self.{name}.{{}}" for name in ("query", "key", "value")),
@@ -58,7 +64,7 @@ def claims(layout: Layout, config: Mapping[str, Any]) -> bool:
         layout == "open_clip"
         and open_clip.plain_image(config)
         and {word for word, value in text.items() if value} <= {"hf_model_name", "hf_tokenizer_name", "hf_pooler_type"}
-        and "roberta" in text.get("hf_model_name", "")
+        and text.get("hf_model_name", "").removeprefix("FacebookAI/") in _NAMES
         and text.get("hf_pooler_type") == "mean_pooler"
     )
 

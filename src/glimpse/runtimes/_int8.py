@@ -6,8 +6,9 @@ Xiao et al., 2023, arXiv 2211.10438), for some channels of a trained tower are a
 attention itself, and what is computed for single tokens stay in floating point. Knows no model.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,14 +44,17 @@ class Watched(OpenvinoOps):
 class Rounded(OpenvinoOps):
     """Ops whose matrix products over tokens are of integers."""
 
-    def __init__(self, ranges: Sequence[Range]) -> None:
-        """Take the ranges in the order in which `Watched` saw them."""
-        self._ranges: Iterator[Range] = iter(ranges)
+    def __init__(self, tower: Tower) -> None:
+        """Take the ranges that the tower was calibrated by, in the order in which `Watched` saw them."""
+        self._tower = tower
+        self._ranges = iter(_ranges(needed(tower)))
 
     def linear(self, x: Tensor, weight: Array, bias: Array | None = None) -> Tensor:
         if not _over_tokens(x):
             return super().linear(x, weight, bias)
-        low, high = next(self._ranges)
+        low, high = next(self._ranges, (np.empty(0), np.empty(0)))
+        if not low.shape == high.shape == weight.shape[1:]:
+            raise _damaged(self._tower)
         sizes = _moved(np.maximum(-low, high), weight)
         x = op.multiply(x, _number(1 / sizes))
         x = _steps(x, float((low / sizes).min()), float((high / sizes).max()))
@@ -72,23 +76,34 @@ def watch(tower: Tower, pixels: Pixels) -> dict[str, Array]:
     return {f"{'high' if place % 2 else 'low'}.{place // 2}": value for place, value in enumerate(found)}
 
 
-def ranges(kept: Mapping[str, Array]) -> list[Range]:
+def _ranges(kept: Mapping[str, Array]) -> list[Range]:
     """What `watch` found, in order."""
-    return [(kept[f"low.{place}"], kept[f"high.{place}"]) for place in range(len(kept) // 2)]
+    return [
+        (kept[f"low.{place}"], kept[f"high.{place}"])
+        for place in range(len(kept) // 2)
+        if {f"low.{place}", f"high.{place}"} <= set(kept)
+    ]
 
 
 def needed(tower: Tower) -> Mapping[str, Array]:
     """Read what was kept of `watch`.
 
     Raises:
-        UsageError: nothing was.
+        UsageError: nothing was, or it is damaged.
     """
     if tower.calibration is None or not tower.calibration.is_file():
         raise UsageError(
             "int8 has to see some of your pictures first: run `glimpse verify` with this model and pictures, or Encoder.calibrate"
         )
-    with np.load(tower.calibration) as kept:
-        return dict(kept)
+    try:
+        with np.load(tower.calibration) as kept:
+            return dict(kept)
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        raise _damaged(tower) from error
+
+
+def _damaged(tower: Tower) -> UsageError:
+    return UsageError(f"{tower.calibration} is damaged or of another version: delete it and run `glimpse verify` again")
 
 
 def _wider(place: int, known: NDArray[Any], new: NDArray[Any]) -> NDArray[Any]:

@@ -365,7 +365,7 @@ def _model(tower: Tower, dtype: Literal["float32", "float16"]) -> tuple[Any, dic
     given = helper.make_tensor_value_info(EMBEDDING, TensorProto.FLOAT, ["n", tower.card.dim])
     doc = {
         "image": f"Pictures, RGB, resized and cropped to {size} × {size}, to unit vectors.",
-        "text": f"Token ids, up to {tower.card.context}, 0 after a text's end, to unit vectors.",
+        "text": f"Token ids, up to {tower.card.context}, {_AFTER[tower.card.words.padding]}, to unit vectors.",
     }[tower.kind]
     graph = helper.make_graph(
         ops.nodes, tower.kind, [{"image": pixels, "text": ids}[tower.kind]], [given], doc_string=doc
@@ -379,6 +379,13 @@ def _model(tower: Tower, dtype: Literal["float32", "float16"]) -> tuple[Any, dic
         doc_string=f"The {tower.kind} tower of {tower.card.name}. {doc}",
     )
     return model, ops.weights
+
+
+_AFTER = {
+    "free": "anything after a text's end",
+    "full": "padded to that by the tokenizer's own",
+    "none": "texts of one length together, without padding",
+}
 
 
 def _put_inside(model: Any, weights: dict[str, NDArray[Any]]) -> None:

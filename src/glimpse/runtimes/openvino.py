@@ -193,6 +193,9 @@ def calibrate(tower: Tower, pixels: Pixels) -> dict[str, Array]:
     """Watch what flows through an image tower, for int8: uint8 (n, size, size, 3) → arrays to keep in `Tower.calibration`."""
     from glimpse.runtimes import _int8  # noqa: PLC0415  (it builds on this file)
 
+    if tower.cache is not None:  # what was compiled by an earlier calibration
+        for blob in tower.cache.glob(f"{tower.fingerprint[:24]}-{tower.kind}-int8-*.openvino"):
+            blob.unlink(missing_ok=True)
     if tower.graph is not None:
         raise UsageError(
             f"{tower.card.name} is an ONNX file, which int8 cannot be made of: use the checkpoint it came from"
@@ -274,7 +277,7 @@ def _ops(tower: Tower, precision: str) -> "OpenvinoOps":
         return OpenvinoOps()
     from glimpse.runtimes import _int8  # noqa: PLC0415  (it builds on this file)
 
-    return _int8.Rounded(_int8.ranges(_int8.needed(tower)))
+    return _int8.Rounded(tower)
 
 
 def _read(tower: Tower) -> Any:
@@ -331,9 +334,11 @@ def _blob(tower: Tower, precision: str) -> Path | None:
 def _decisive(tower: Tower, precision: str) -> list[Path]:
     """The files whose content decides a compiled tower, besides the checkpoint's: code, and what int8 was calibrated by."""
     here, files = Path(__file__), [Path(__file__)]
-    if not tower.graph:
+    if tower.graph:
+        files += [here.with_name("_graphs.py")]
+    else:  # the family, what it shares with others, and how its weights are made
         family = Path(tower.function.__code__.co_filename)
-        files += [family, *sorted(family.parent.glob("_*.py"))]
+        files += [family, *sorted(family.parent.glob("_*.py")), *sorted(family.parent.glob("formats/*.py"))]
     if precision == "int8":
         files += [here.with_name("_int8.py"), *filter(None, [tower.calibration])]
     return [file for file in files if file.is_file()]

@@ -54,6 +54,11 @@ def _read(folder: Path, name: str, config: Config | None) -> Model:
     files = layouts.tensor_files(folder, layouts.WEIGHTS[layout])
     source = Source(layout, folder, name, said, files, Tensors(files))
     card = family.card(source)
+    for tower in (card.image, card.text):
+        if tower.heads < 1 or tower.width % tower.heads:
+            raise CheckpointError(
+                f"the config of {folder} has {tower.heads} heads for a width of {tower.width}: fetch it again"
+            )
     return checked(source, card, family.recipes(source, card))
 
 

@@ -7,14 +7,14 @@ taken apart: a runtime that reads such files runs them as they are.
 """
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from glimpse.errors import CheckpointError
 from glimpse.layouts import GRAPHS, read_json
 from glimpse.models.formats import open_clip
-from glimpse.models.formats.recipes import Config, Model
+from glimpse.models.formats.recipes import Config, Model, three
 from glimpse.models.formats.tensors import Tensors
 from glimpse.values import ModelCard, PixelRules, TextRules, TowerShape
 
@@ -75,8 +75,7 @@ def _of_others(folder: Path, name: str) -> ModelCard:
 
 def write_card(card: ModelCard, folder: Path) -> None:
     """Write what `read` needs: our own card, and configs that others understand."""
-    rules, model = card.pixels, {"embed_dim": card.dim, "vision_cfg": {"image_size": card.pixels.size}}
-    text = {"context_length": card.context, "vocab_size": card.vocabulary}
+    rules = card.pixels
     preprocess = {
         "size": [rules.size, rules.size],
         "mode": "RGB",
@@ -87,8 +86,31 @@ def write_card(card: ModelCard, folder: Path) -> None:
         "fill_color": 0,
     }
     _write(folder / OWN, card.as_dict())
-    _write(folder / CONFIG, {**model, "text_cfg": text})
+    _write(
+        folder / CONFIG,
+        {"embed_dim": card.dim, "vision_cfg": {"image_size": rules.size}, "text_cfg": _text_config(card)},
+    )
     _write(folder / PREPROCESS, preprocess)
+
+
+def _text_config(card: ModelCard) -> dict[str, Any]:
+    """How texts are to be prepared, in open_clip's words."""
+    words = card.words
+    said: dict[str, Any] = {
+        "context_length": card.context,
+        "vocab_size": card.vocabulary,
+        "no_causal_mask": not card.causal,
+        "pool_type": "last" if words.pool == "last" else "argmax" if card.end_id is None else "eos",
+    }
+    if words.tokenizer:
+        cleaning = {"clean": _CLEANING.get(words.clean, "whitespace"), "strip_sep_token": words.drop_end}
+        said |= {"hf_tokenizer_name": words.tokenizer, "tokenizer_kwargs": cleaning}
+    if card.end_id is not None:
+        said["eos_id"] = card.end_id
+    return said | ({"hf_model_name": words.tokenizer} if words.padding == "none" else {})
+
+
+_CLEANING = {"canonicalize": "canonicalize", "siglip": "canonicalize", "lower": "lower"}
 
 
 def _write(path: Path, content: Any) -> None:
@@ -97,18 +119,33 @@ def _write(path: Path, content: Any) -> None:
 
 
 def _from_dict(said: Config, name: str) -> ModelCard:
-    """`ModelCard.as_dict` back; a field that this version does not know asks for something that it would not do."""
-    unknown = set(said) - {field.name for field in fields(ModelCard)}
+    """`ModelCard.as_dict` back.
+
+    A field that this version does not know asks for something that it would not do, and so does an unknown word.
+    """
+    parts: dict[str, Any] = {
+        "image": _part(TowerShape, said["image"]),
+        "text": _part(TowerShape, said["text"]),
+        "pixels": _part(PixelRules, said["pixels"]),
+        "words": _part(TextRules, said["words"]),
+    }
+    card: ModelCard = _part(ModelCard, {**said, **parts, "name": name})
+    rules = replace(card.pixels, mean=three(card.pixels.mean), std=three(card.pixels.std))
+    if not all(rules.std) or min(card.context, card.dim, rules.size, rules.resize_to) < 1:
+        raise ValueError("numbers that cannot be")
+    return replace(card, pixels=rules)
+
+
+def _part(kind: Any, said: Config) -> Any:
+    """One of the card's values; the words that its fields may have are those of its types."""
+    unknown = set(said) - {field.name for field in fields(kind)}
+    for name, hint in get_type_hints(kind).items():
+        if get_origin(hint) is Literal and said.get(name, get_args(hint)[0]) not in get_args(hint):
+            unknown.add(f"{name}: {said[name]}")
+        if hint is int and not isinstance(said.get(name, 0), int):
+            raise TypeError(f"{name} is no number")
     if unknown:
         raise CheckpointError(
             f"the model was exported by a later glimpse ({', '.join(sorted(unknown))}): update glimpse"
         )
-    nested = {
-        "image": TowerShape(**said["image"]),
-        "text": TowerShape(**said["text"]),
-        "pixels": PixelRules(
-            **{**said["pixels"], "mean": tuple(said["pixels"]["mean"]), "std": tuple(said["pixels"]["std"])}
-        ),
-        "words": TextRules(**said["words"]),
-    }
-    return ModelCard(**{**said, **nested, "name": name})
+    return kind(**said)

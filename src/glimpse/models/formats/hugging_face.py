@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from glimpse.errors import CheckpointError, ModelUnsupported
@@ -90,12 +91,18 @@ def shape(config: Config) -> TowerShape:
     )
 
 
-def pixels(folder: Path, size: int) -> PixelRules:
-    """How pictures become the model's input: what preprocessor_config.json says."""
+def pixels(folder: Path, size: int, usual: Config = MappingProxyType({})) -> PixelRules:
+    """How pictures become the model's input: what preprocessor_config.json says, or what is usual for the family.
+
+    A height and width of 0 stand for the tower's own.
+    """
     path = folder / PREPROCESSOR
-    config = read_json(path) if path.is_file() else {}
+    config = {**usual, **(read_json(path) if path.is_file() else {})}
+    _refuse_unusual(path, config)
     aim = config.get("size", size)
     squash = isinstance(aim, Mapping) and "height" in aim
+    if squash and aim["height"] != aim.get("width"):
+        raise CheckpointError(f"{path} resizes to {aim['height']} × {aim.get('width')} pixels, but towers take squares")
     crop = config.get("crop_size", size)
     crop = crop.get("height", size) if isinstance(crop, Mapping) else crop
     if not squash and config.get("do_center_crop", True) and crop != size:
@@ -103,13 +110,28 @@ def pixels(folder: Path, size: int) -> PixelRules:
     defaults = PixelRules(size, size)
     return PixelRules(
         size=size,
-        resize_to=aim.get("shortest_edge", aim.get("height", size)) if isinstance(aim, Mapping) else aim,
+        resize_to=_resize_to(aim) or size,
         resize_mode="squash" if squash else "shortest",
         interpolation=_RESAMPLE.get(config.get("resample", 3), "bicubic"),
         mean=three(config.get("image_mean", defaults.mean)),
         std=three(config.get("image_std", defaults.std)),
         convert="first",
     )
+
+
+def _resize_to(aim: Any) -> int:
+    """What a resize aims at, however it is written: a number, a shortest edge, or a height; 0 where it is not said."""
+    found: int = aim.get("shortest_edge", aim.get("height", 0)) if isinstance(aim, Mapping) else aim
+    return found
+
+
+def _refuse_unusual(path: Path, config: Config) -> None:
+    """Refuse what would be left undone."""
+    for word in ("do_resize", "do_rescale", "do_normalize"):
+        if not config.get(word, True):
+            raise ModelUnsupported(f"{path} says {word}: false, which glimpse does not support")
+    if abs(config.get("rescale_factor", 1 / 255) * 255 - 1) > 1e-6:  # noqa: PLR2004
+        raise ModelUnsupported(f"{path} says rescale_factor: {config['rescale_factor']}, which is not 1/255")
 
 
 def clip_image(card: ModelCard) -> dict[str, Recipe]:

@@ -6,6 +6,7 @@ Its towers are chosen one by one: `vision_cfg` says which image tower, `text_cfg
 from collections.abc import Collection
 from typing import Any, Literal
 
+from glimpse.errors import ModelUnsupported
 from glimpse.models.formats.recipes import (
     BlockNames,
     Config,
@@ -43,8 +44,10 @@ _TIMM = {
     "image_size",
 }
 
+_CLEANING = {"clean", "strip_sep_token"}  # of a tokenizer of its own: CLIP's cleans by itself
+
 # Heads of timm's larger towers, by width; the others have heads of 64.
-_HEADS = {1152: 16, 1408: 16, 1536: 16, 1792: 16}
+_HEADS = {1152: 16, 1280: 16, 1408: 16, 1536: 16, 1664: 16, 1792: 16}
 
 
 # What a config asks for -----------------------------------------------------------------------------------------------
@@ -77,7 +80,7 @@ def plain_text(config: Config) -> bool:
         not _unknown(text, _PLAIN_TEXT)
         and text.get("pool_type", "argmax") in ("argmax", "eos", "last")
         and text.get("proj_type", "linear") in ("linear", "none")
-        and not _unknown(text.get("tokenizer_kwargs") or {}, {"clean", "strip_sep_token"})
+        and not _unknown(text.get("tokenizer_kwargs") or {}, _CLEANING if text.get("hf_tokenizer_name") else ())
     )
 
 
@@ -109,6 +112,14 @@ def card(source: Source, family: str, **known: Any) -> ModelCard:
         **({} if "text" in known else _of_text(model)),
     }
     return ModelCard(**(said | known))
+
+
+def side(size: Any) -> int:
+    """The side of a square, which configs also write as a pair."""
+    high, wide = size if isinstance(size, list | tuple) else (size, size)
+    if high != wide:
+        raise ModelUnsupported(f"pictures of {high} × {wide} pixels are not supported: glimpse's towers take squares")
+    return int(high)
 
 
 def _of_image(model: Config) -> dict[str, Any]:
@@ -153,7 +164,7 @@ def _clean(own: str, asked: str) -> Any:
 def pixels(config: Config) -> PixelRules:
     """How pictures become the model's input."""
     preprocess = config.get("preprocess_cfg") or {}
-    size = config["model_cfg"]["vision_cfg"].get("image_size", 224)
+    size = side(config["model_cfg"]["vision_cfg"].get("image_size", 224))
     defaults = PixelRules(size, size)
     return PixelRules(
         size=size,

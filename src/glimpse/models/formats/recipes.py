@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from glimpse.errors import CheckpointError
+from glimpse.errors import CheckpointError, ModelUnsupported
 from glimpse.layouts import Layout
 from glimpse.models.formats.tensors import Tensors
 from glimpse.runtimes import Array
@@ -111,7 +111,20 @@ def checked(source: Source, card: ModelCard, recipes: Recipes) -> Model:
                 raise CheckpointError(f"{file} has no tensor {name}: it is incomplete, or not the model it says")
             if found != expected:
                 raise CheckpointError(f"{file}: tensor {name} has shape {found}, its config says {expected}")
+    _refuse_unread(source, recipes)
     return Model(card, source.files, source.tensors, recipes, {}, source.folder)
+
+
+def _refuse_unread(source: Source, recipes: Recipes) -> None:
+    """Refuse a checkpoint whose towers have weights that ours do not read: it would compute something else."""
+    read = {name for tower in recipes.values() for recipe in tower.values() for name in recipe.names}
+    for name in sorted(source.tensors.shapes.keys() - read):
+        if name.startswith(_TOWERS) and name.endswith(_WEIGHTS) and ".pooler." not in name:
+            raise ModelUnsupported(f"{source.files[0]} has weights that the towers of glimpse do not use ({name})")
+
+
+_TOWERS = ("visual.", "text.", "transformer.", "vision_model.", "text_model.")
+_WEIGHTS = ("weight", "bias", "gamma")  # not position_ids, attn_mask, num_batches_tracked
 
 
 # Recipes --------------------------------------------------------------------------------------------------------------
