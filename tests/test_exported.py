@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ import glimpse
 import glimpse.tokens
 from conftest import GOLDENS
 from glimpse.errors import CheckpointError, UsageError
+from hub import Hub
 
 pytest.importorskip("onnx", reason="exporting needs the extra onnx: pip install 'glimpse-search[onnx]'")
 pytest.importorskip("onnxruntime", reason="running ONNX files there needs the extra onnx")
@@ -117,6 +120,29 @@ def test_a_card_that_cannot_be_is_refused(change, exported, tmp_path):
     (folder / "glimpse.json").write_text(json.dumps(card))
     with pytest.raises(CheckpointError, match=r"later glimpse|is not that of a CLIP"):
         glimpse.load(folder)
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_a_repository_of_such_files_is_fetched_and_used(ours, golden, exported, golden_pictures, tmp_path, monkeypatch):
+    reference = golden("open_clip-vit")
+    folder = shutil.copytree(exported("open_clip-vit"), tmp_path / "repository")
+    (folder / "visual" / "model.armnn").write_text("for other machines")
+    if not ours:
+        (folder / "glimpse.json").unlink()
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+    with Hub({"immich-app/ViT": {"main": folder}}) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+        monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+        done = subprocess.run(
+            [sys.executable, "-c", "import glimpse; glimpse.load('hf-hub:immich-app/ViT')"],
+            check=False,
+            stderr=subprocess.PIPE,
+        )
+        assert done.returncode == 0, done.stderr.decode()
+        assert not any("armnn" in str(request) for request in hub.requests)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    rows = glimpse.load("hf-hub:immich-app/ViT", precision="float32", parity=True).images(golden_pictures)
+    assert np.abs(rows - reference.images).max() < 1e-5
 
 
 @pytest.mark.parametrize("missing", ["config.json", "visual/preprocess_cfg.json"])

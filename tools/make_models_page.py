@@ -38,6 +38,9 @@ for byte as the reference prepares them; token ids, equal; vectors within 1e-5 i
 bfloat16, on every runtime. **No published checkpoint was run**: no model hub could be reached where glimpse is made. What only
 published files could show (a tokenizer's odd corners, a tensor called otherwise) is therefore not verified.
 
+Texts are prepared as the checkpoint's library does, by its own tokenizer. One exception: SigLIP 2 was trained on lower case, and
+checkpoints of it that name Gemma's tokenizer (which keeps capitals in transformers) are given lower case here all the same.
+
 Images of SigLIP and CLIPA are squashed to a square, as in training; the others are cut. `classify` gives SigLIP's probabilities
 by the sigmoid that it was trained with: each label by itself, so they do not add up to 1.
 

@@ -103,6 +103,8 @@ def cached(repository: Repository, *, zoo: bool, words: bool = True) -> tuple[Pa
     folder = repository.snapshot(commit)
     files = layouts.names_in(folder)
     layout = layouts.of_files(files, lambda: folder / layouts.CONFIG, zoo=zoo)
+    if layout == "onnx":
+        return (folder, layout) if files.issuperset(layouts.NEEDED) else None
     if layout is None or not files.issuperset(layouts.tensor_names(folder, layouts.WEIGHTS[layout])):
         return None
     if zoo and layout == "open_clip" and not words:

@@ -47,6 +47,11 @@ def fetch(repository: Repository, *, zoo: bool, progress: bool) -> tuple[Path, L
         layout = layouts.of_files(files, lambda: get(layouts.CONFIG), zoo=zoo)
         if layout is None:
             raise layouts.no_checkpoint(f"the repository {repository}", files)
+        if layout == "onnx":
+            for file in sorted(filter(layouts.is_of_graphs, files), key=lambda file: file in layouts.GRAPHS.values()):
+                get(file)  # the graphs last, so that where they are the rest is too
+            _remember(repository, commit, set())
+            return folder, layout
         whole = layouts.WEIGHTS[layout]
         sharded = layout == "hugging_face" and whole not in files
         for file in (*layouts.SMALL[layout], *((layouts.INDEX,) if sharded else ())):

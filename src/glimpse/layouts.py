@@ -29,7 +29,9 @@ INDEX = "model.safetensors.index.json"
 # Towers that are ONNX files (immich's layout).
 GRAPHS: Mapping[Literal["image", "text"], str] = {"image": "visual/model.onnx", "text": "textual/model.onnx"}
 # What else a layout may have.
+NEEDED = (CONFIG, "visual/preprocess_cfg.json", "textual/tokenizer.json", *GRAPHS.values())  # of towers that are graphs
 SMALL: Mapping[Layout, tuple[str, ...]] = {
+    "onnx": (),
     "hugging_face": (CONFIG, PREPROCESSOR, *TOKENIZER),
     "open_clip": (OPEN_CLIP_CONFIG, *TOKENIZER),
 }
@@ -57,8 +59,6 @@ def of_folder(folder: Path) -> Layout:
     """
     files = names_in(folder)
     layout = of_files(files, lambda: folder / CONFIG)
-    if layout is None and all((folder / graph).is_file() for graph in GRAPHS.values()):
-        return "onnx"
     if layout is None:
         raise no_checkpoint(str(folder), files)
     return layout
@@ -76,7 +76,9 @@ def of_files(files: Collection[str], config: Callable[[], Path], *, zoo: bool = 
     hugging_face = CONFIG in files and (WEIGHTS["hugging_face"] in files or INDEX in files)
     if open_clip and (zoo or not hugging_face or _model_type(config()) != "clip"):
         return "open_clip"  # timm's repositories also have a config.json, which is timm's own
-    return "hugging_face" if hugging_face else None
+    if hugging_face:
+        return "hugging_face"
+    return "onnx" if set(GRAPHS.values()) <= set(files) else None
 
 
 def _model_type(path: Path) -> Any:
@@ -127,11 +129,25 @@ def tensor_names(folder: Path, name: str) -> tuple[str, ...]:
 
 
 def names_in(folder: Path) -> set[str]:
-    """List the names of a folder's files; none where there is no folder."""
+    """List the names of a folder's files, and of those in the folders of towers that are graphs; none where there is none."""
+    towers = {graph.partition("/")[0] for graph in GRAPHS.values()}
+    return _names(folder) | {f"{tower}/{name}" for tower in towers for name in _names(folder / tower)}
+
+
+def _names(folder: Path) -> set[str]:
     try:
         return {entry.name for entry in os.scandir(folder) if entry.is_file()}
     except OSError:
         return set()
+
+
+def is_of_graphs(file: str) -> bool:
+    """Whether a file of a repository belongs to towers that are graphs: configs, tokenizer, the graphs and their weights."""
+    tower, _, name = file.rpartition("/")
+    known = name.endswith((".json", ".txt", ".onnx", ".onnx.data", ".onnx_data"))
+    return file in (CONFIG, "glimpse.json") or (
+        known and tower in {graph.partition("/")[0] for graph in GRAPHS.values()}
+    )
 
 
 def read_json(path: Path) -> Any:

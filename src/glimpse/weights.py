@@ -112,7 +112,8 @@ def _on_disk_or_fetched(
             f"or copy {repository.root} from a machine that has it"
         )
     folder, layout = found or _fetch(repository, zoo=zoo, progress=progress)
-    layouts.tensor_files(folder, layouts.WEIGHTS[layout])
+    if layout != "onnx":
+        layouts.tensor_files(folder, layouts.WEIGHTS[layout])
     return folder, layout
 
 
