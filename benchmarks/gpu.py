@@ -119,6 +119,9 @@ def _require(device: str) -> None:
     if device != "cpu" and not torch.cuda.is_available():
         measure.say(f"there is no {device} here, for CUDA shows no graphics card: run this where there is one")
         sys.exit(2)
+    if device != "cpu" and int(device.partition(":")[2] or 0) >= torch.cuda.device_count():
+        measure.say(f"there is no {device} here: CUDA shows {torch.cuda.device_count()} graphics cards")
+        sys.exit(2)
     missing = [name for name in ("transformers", "open_clip") if importlib.util.find_spec(name) is None]
     if missing:
         measure.say(f"not installed, and so not compared with: {', '.join(missing)}")
@@ -171,9 +174,17 @@ class _Model:
             values = other.values(self._pixels[:DRAWN]).to(self._device, torch.bfloat16)
             ready = values.repeat(-(-self._count // len(values)), 1, 1, 1)[: self._count]
             found |= {_tower(other.name, batch): partial(self._embed, other, ready, batch) for batch in self._batches}
-        return {_tower("glimpse", batch): partial(self._embed_ours, batch) for batch in self._batches} | found
+        pixels = torch.from_numpy(self._pixels).to(self._device)  # where the others' are, too
+        ours = {_tower("glimpse", batch): partial(self._embed_ours, pixels, batch) for batch in self._batches}
+        return ours | {_memory("glimpse", batch): partial(self._embed_copied, batch) for batch in self._batches} | found
 
-    def _embed_ours(self, batch: int) -> None:
+    def _embed_ours(self, pixels: Any, batch: int) -> None:
+        import torch
+
+        run = self._encoder._image_tower  # noqa: SLF001  (what users call copies pictures to the card)
+        torch.cat([run.on_device(part) for part in pixels.split(batch)]).cpu()
+
+    def _embed_copied(self, batch: int) -> None:
         for start in range(0, self._count, batch):
             self._encoder.embed(self._pixels[start : start + batch])
 
@@ -214,7 +225,7 @@ class _Model:
         ]
 
     def _pictures(self, name: str) -> int:
-        return self._count if "batches" in name else len(self._paths)
+        return self._count if "batches of" in name else len(self._paths)
 
     def comparisons(self, times: Mapping[str, Sequence[float]]) -> list[Comparison]:
         """What is held against the card's limit, the other libraries and the slower of two stages."""
@@ -271,6 +282,10 @@ def _tower(name: str, batch: int) -> str:
     return f"{name} tower, batches of {batch}"
 
 
+def _memory(name: str, batch: int) -> str:
+    return f"{name} tower and copies, batches of {batch}"
+
+
 def _files(name: str) -> str:
     return f"{name} from JPEG files"
 
@@ -319,9 +334,17 @@ def _product_figure(name: str, times: Sequence[float], flops: float) -> Figure:
 
 def _others(folder: Path, model: str, device: str) -> list[Other]:
     found = [_transformers(folder, device)] if importlib.util.find_spec("transformers") else []
-    if importlib.util.find_spec("open_clip") and model in OPEN_CLIP:
+    if _open_clip_has(OPEN_CLIP.get(model)):
         found.append(_open_clip(OPEN_CLIP[model], device))
     return found
+
+
+def _open_clip_has(name: str | None) -> bool:
+    if name is None or not importlib.util.find_spec("open_clip"):
+        return False
+    import open_clip
+
+    return name in open_clip.list_models()
 
 
 def _transformers(folder: Path, device: str) -> Other:
@@ -354,7 +377,8 @@ def _open_clip(name: str, device: str) -> Other:
         return torch.stack([transform(Image.fromarray(one)) for one in pixels])
 
     def prepare(paths: Sequence[Path]) -> Any:
-        return torch.stack([transform(Image.open(path)) for path in paths])
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            return torch.stack(list(pool.map(lambda path: transform(Image.open(path)), paths)))
 
     return Other("open_clip", embed, values, prepare)
 

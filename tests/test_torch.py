@@ -115,6 +115,16 @@ def test_pixels_as_they_come(reference):
     assert np.allclose(run(pixels[::2]), expected[::2], atol=1e-5)
 
 
+@pytest.mark.parametrize("count", [0, 1, 6, 19])
+def test_pixels_that_are_on_the_device_already(count, reference):
+    device = torch.devices()[0]
+    run = compiled(reference, devices=(device,))
+    pixels, expected = many(reference, count)
+    rows = run.on_device(library.from_numpy(pixels).to(device))
+    assert rows.device == library.device(device)
+    assert np.allclose(rows.cpu().numpy(), expected, atol=1e-5)
+
+
 def test_where_memory_is_short_batches_get_smaller(reference):
     asked, sizes = tower(reference), []
     plain = torch._forward(asked, library.device("cpu"), "float32")

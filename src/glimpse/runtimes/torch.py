@@ -391,6 +391,31 @@ class Pictures:
                         raise
                 self._make_room()  # here, for the exception's traceback keeps tensors
 
+    def on_device(self, pixels: Tensor) -> Tensor:
+        """Embed a tensor uint8 (n, size, size, 3) that is on the device already → float32 (n, dim), which stays there.
+
+        For pictures that were decoded there, and to measure towers without copies.
+        """
+        found = [torch.empty((0, self._dim), dtype=torch.float32, device=pixels.device)]
+        with self._turn, _memory_said(self._device), _on(self._device), torch.inference_mode(), self._computing():
+            for place, size in _batches(len(pixels), self._sizes):
+                part = pixels[place]
+                whole = torch.cat([part, part[:1].expand(size - len(part), -1, -1, -1)]) if len(part) < size else part
+                found.append(self._forward(whole)[: len(part)].clone())  # the next graph may write over them
+            return torch.cat(found)
+
+    @contextlib.contextmanager
+    def _computing(self) -> Iterator[None]:
+        """Go on in the stream of the graphs after what the caller's has begun, and have the caller's wait for it."""
+        if self._streams is None:
+            yield
+            return
+        theirs, ours = torch.cuda.current_stream(), self._streams[1]
+        ours.wait_stream(theirs)
+        with torch.cuda.stream(ours):
+            yield
+        theirs.wait_stream(ours)
+
     def _embedded(self, pixels: NDArray[np.uint8]) -> Rows:
         rows = np.empty((len(pixels), self._dim), np.float32)
         under_way: deque[tuple[_Lane, slice]] = deque()
