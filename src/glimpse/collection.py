@@ -37,7 +37,8 @@ from glimpse.values import (
 )
 
 if TYPE_CHECKING:  # imported when a model is first needed: a search by key or vector needs none
-    from glimpse.encoder import Encoder, PictureLike
+    from glimpse.encoder import Encoder
+    from glimpse.inputs import PictureLike
 
 DEFAULT_MODEL = "ViT-B-32-256/datacomp_s34b_b86k"
 

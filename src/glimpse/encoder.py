@@ -13,25 +13,19 @@ from pathlib import Path
 from typing import Any, Literal, overload
 
 import numpy as np
-from PIL import Image
 
-from glimpse import fingerprint, layouts, pixels, places, registry, runtimes, tokens, weights
+from glimpse import fingerprint, inputs, layouts, pixels, places, registry, runtimes, tokens, weights
 from glimpse.ahead import ahead
 from glimpse.atomic import replacing
-from glimpse.decoders import image as decoder
 from glimpse.errors import BadItem, UsageError
+from glimpse.inputs import PictureLike
 from glimpse.models import formats
 from glimpse.models.formats import exported
 from glimpse.runtimes import Run, Tower
-from glimpse.sources.folder import read
-from glimpse.values import FAILURE_CODES, Failure, ModelCard, Named, Pixels, Rows
-
-PictureLike = str | os.PathLike[str] | bytes | Image.Image | np.ndarray[Any, Any] | Named
-"""A path, the bytes of a picture file, a Pillow picture, a uint8 array (h, w), (h, w, 3) or (h, w, 4), or bytes with a name."""
+from glimpse.values import Failure, ModelCard, Pixels, Rows
 
 BATCH = 64  # pictures decoded ahead of the tower, and texts of like length that run together
 BATCH_ON_GPU = 256  # pictures, for each of several
-LARGE = 1_000_000  # bytes; a larger file is looked at before it is read whole
 DEFAULT_TEMPLATE = "a photo of a {}"
 
 
@@ -180,7 +174,7 @@ class Encoder:
         together = self.batch if batch is None else batch
         if together < 1:
             raise UsageError(f"batch is {batch}: give a number from 1")
-        named = enumerate(_pictures(pictures))
+        named = enumerate(inputs.pictures(pictures))
         blocks: list[Rows] = []
         failures: list[Failure] = []
         with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -197,7 +191,7 @@ class Encoder:
         try:
             return self.prepare(picture)
         except BadItem as error:
-            return BadItem(error.code, error.message, _name(picture) or f"pictures[{place}]")
+            return BadItem(error.code, error.message, inputs.name_of(picture) or f"pictures[{place}]")
 
     def _embed_good(self, prepared: Sequence[Pixels | BadItem]) -> Rows:
         rows = np.full((len(prepared), self.dim), np.nan, np.float32)
@@ -214,7 +208,7 @@ class Encoder:
             BadItem: it cannot be read or decoded.
             UsageError: it is no picture at all.
         """
-        return pixels.prepare(_open(picture), self.card.pixels, parity=self.parity)
+        return pixels.prepare(inputs.opened(picture), self.card.pixels, parity=self.parity)
 
     def embed(self, prepared: Pixels) -> Rows:
         """Embed what `prepare` gave: uint8 (n, size, size, 3) → float32 (n, dim) unit rows."""
@@ -233,7 +227,7 @@ class Encoder:
         Warns:
             TruncationWarning: a text is too long for the model; names it.
         """
-        asked = _texts(texts)
+        asked = inputs.texts(texts)
         tokenizer, tower = self._text_side
         rows = np.empty((len(asked), self.dim), np.float32)
         for which, ids in tokenizer.batches(tokenizer.encode(asked), BATCH):
@@ -262,12 +256,12 @@ class Encoder:
 
     def rank(self, rows: Rows, labels: Sequence[str], *, template: str | Sequence[str] = DEFAULT_TEMPLATE) -> Rows:
         """`classify` for pictures that are embedded already: rows float32 (n, dim) → (n, labels)."""
-        choices = _texts(labels)
+        choices = inputs.texts(labels)
         if not choices:
             raise UsageError("there are no labels: give at least one")
         if len(set(choices)) < len(choices):
             raise UsageError("a label is there twice: name each once")
-        names = np.stack([self.texts(_fill(one, choices)) for one in _templates(template)]).mean(0)
+        names = np.stack([self.texts(inputs.filled(one, choices)) for one in inputs.templates(template)]).mean(0)
         names /= np.linalg.norm(names, axis=1, keepdims=True)
         logits = self.card.logit_scale * (rows @ names.T)  # (n, labels)
         if self.card.logit_bias is not None:
@@ -295,7 +289,9 @@ class Encoder:
             BadItem: a picture cannot be read or decoded.
             UsageError: the runtime has no int8, or there are no pictures.
         """
-        self.calibrate_prepared(np.stack([self.prepare(one) for one in _pictures(pictures)] or [np.empty(0, np.uint8)]))
+        self.calibrate_prepared(
+            np.stack([self.prepare(one) for one in inputs.pictures(pictures)] or [np.empty(0, np.uint8)])
+        )
 
     def calibrate_prepared(self, prepared: Pixels) -> None:
         """`calibrate` with what `prepare` gave: uint8 (n, size, size, 3)."""
@@ -401,75 +397,3 @@ def _precision(asked: str, offered: Sequence[str], runtime: str) -> str:
     if asked not in offered:
         raise UsageError(f"precision {asked!r} is not to be had from {runtime} here: choose {' or '.join(offered)}")
     return asked
-
-
-def _pictures(pictures: Iterable[PictureLike]) -> Iterable[PictureLike]:
-    one_array = isinstance(pictures, np.ndarray) and pictures.ndim != 4  # noqa: PLR2004  (n, h, w, 3)
-    if one_array or isinstance(pictures, str | bytes | os.PathLike | Image.Image):
-        raise UsageError("pictures is a single picture: put it into a list")
-    return pictures
-
-
-def _texts(texts: Iterable[str]) -> list[str]:
-    if isinstance(texts, str):
-        raise UsageError(f"texts is a single text: put it into a list, [{texts!r}]")
-    asked = list(texts)
-    for place, text in enumerate(asked):
-        if not isinstance(text, str):
-            raise UsageError(f"texts[{place}] is a {type(text).__name__}, not a text")
-        if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
-            raise UsageError(f"texts[{place}] holds bytes that are no UTF-8: check where it comes from")
-    return asked
-
-
-def _templates(template: str | Sequence[str]) -> list[str]:
-    templates = [template] if isinstance(template, str) else list(template)
-    if not templates or not all("{}" in one for one in templates):
-        raise UsageError("a template needs a place for the label, written {}: for example 'a photo of a {}'")
-    return templates
-
-
-def _fill(template: str, labels: Sequence[str]) -> list[str]:
-    return [template.replace("{}", label) for label in labels]
-
-
-def _open(picture: PictureLike) -> Image.Image:
-    if isinstance(picture, Image.Image):
-        return picture
-    if isinstance(picture, np.ndarray):
-        return _from_array(picture)
-    if isinstance(picture, bytes | bytearray | memoryview):
-        return decoder.decode(bytes(picture))
-    if isinstance(picture, str | os.PathLike):
-        return decoder.decode(_picture_bytes(picture))
-    if isinstance(picture, Named):
-        return decoder.decode(picture.read())
-    raise UsageError(
-        f"a {type(picture).__name__} is not a picture: give a path, bytes, a Pillow picture or a uint8 array"
-    )
-
-
-def _picture_bytes(path: str | os.PathLike[str]) -> bytes:
-    """All bytes of a file; of a large one only if it may be a picture, and not a film of gigabytes."""
-    head = read(path, LARGE)
-    if len(head) < LARGE:
-        return head
-    if not decoder.recognises(head[: decoder.HEAD]):
-        raise BadItem("unsupported-format", FAILURE_CODES["unsupported-format"])
-    return read(path)
-
-
-def _name(picture: PictureLike) -> str:
-    """What a picture is called, where it has a name."""
-    if isinstance(picture, Named):
-        return picture.key
-    return os.fspath(picture) if isinstance(picture, str | os.PathLike) else ""
-
-
-def _from_array(array: np.ndarray[Any, Any]) -> Image.Image:
-    channels = {2: (None,), 3: (3, 4)}.get(array.ndim, ())
-    if array.dtype != np.uint8 or (array.shape[2] if array.ndim > 2 else None) not in channels or not array.size:  # noqa: PLR2004
-        raise UsageError(
-            f"an array of {array.dtype} {array.shape} is not a picture: give uint8 (h, w), (h, w, 3) or (h, w, 4)"
-        )
-    return Image.fromarray(array)
