@@ -6,8 +6,8 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
-from glimpse import __version__, places, registry
-from glimpse.errors import GlimpseError
+from glimpse import __version__, places, registry, runtimes
+from glimpse.errors import GlimpseError, MissingExtra
 
 _LIBRARIES = (
     "openvino",
@@ -17,6 +17,8 @@ _LIBRARIES = (
     "tokenizers",
     "huggingface_hub",
     "pathspec",
+    "onnxruntime",
+    "torch",
     "pyarrow",
     "fsspec",
     "watchfiles",
@@ -54,7 +56,9 @@ def _runtime(name: str) -> str:
     try:
         runtime = registry.find("runtimes", name)
         found = (f"{device}: {' or '.join(runtime.precisions(device))}" for device in runtime.devices())
-        return f"works, {'; '.join(found)}"
+        return f"works, {'; '.join(found)}{', what auto takes' if name == runtimes.best() else ''}"
+    except MissingExtra:
+        return f"not installed: pip install 'glimpse-search[{name}]'"
     except (GlimpseError, ImportError, RuntimeError) as error:
         return f"does not work: {error}"
 
