@@ -11,6 +11,7 @@ runtime file has, besides its `Ops`:
 Neither knows what the other is: no file here names a model, none in `models/` names a library.
 """
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -153,4 +154,4 @@ def _torch_sees_a_gpu() -> bool:
 
 def _has(library: str) -> bool:
     """Whether a library is installed; importing it would take seconds."""
-    return find_spec(library) is not None
+    return sys.modules[library] is not None if library in sys.modules else find_spec(library) is not None
