@@ -41,8 +41,8 @@ published files could show (a tokenizer's odd corners, a tensor called otherwise
 Texts are prepared as the checkpoint's library does, by its own tokenizer. One exception: SigLIP 2 was trained on lower case, and
 checkpoints of it that name Gemma's tokenizer (which keeps capitals in transformers) are given lower case here all the same.
 
-Images of SigLIP and CLIPA are squashed to a square, as in training; the others are cut. `classify` gives SigLIP's probabilities
-by the sigmoid that it was trained with: each label by itself, so they do not add up to 1.
+Pictures are squashed to a square or cut, as the checkpoint's own config says (squashed for SigLIP, CLIPA, PE-Core and some others).
+`classify` gives SigLIP's probabilities by the sigmoid that it was trained with: each label by itself, so they do not add up to 1.
 
 ## Families
 
