@@ -70,6 +70,7 @@ def test_a_calibration_is_kept_and_a_new_one_is_another_class(golden, tmp_path, 
     second.calibrate([noise(0, (3, 3))])
     assert not np.array_equal(second.images(PICTURES), rows)
     assert second.fingerprint != name
+    assert again.fingerprint == name  # what it goes on computing with
     assert second.fingerprint.startswith(glimpse.load(folder).fingerprint)
     assert len(list((tmp_path / "cache" / "towers").glob("*int8*"))) == 1  # the first one's is gone
 

@@ -106,6 +106,7 @@ class Encoder:
         self.parity = parity
         self.mixed = mixed
         self._model = model
+        self._calibrated_by: str | None = None
 
     def __repr__(self) -> str:
         return f"<Encoder {self.card.name}: {self.dim} dimensions, {self.runtime} {self.precision}>"
@@ -128,8 +129,9 @@ class Encoder:
         """
         if self.precision != "int8":
             return self._of_floats
-        known = self._calibration.read_bytes() if self.calibrated else b""
-        return f"{self._of_floats}+int8.{hashlib.sha256(known).hexdigest()[:16]}"
+        if self._calibrated_by is None and self.calibrated:  # once: another process may calibrate anew
+            self._calibrated_by = hashlib.sha256(self._calibration.read_bytes()).hexdigest()[:16]
+        return f"{self._of_floats}+int8.{self._calibrated_by or ''}"
 
     @cached_property
     def _of_floats(self) -> str:
@@ -309,6 +311,7 @@ class Encoder:
         self._calibration.parent.mkdir(parents=True, exist_ok=True)
         with replacing(self._calibration) as part, part.open("wb") as file:
             np.savez(file, **found)
+        self._calibrated_by = None
 
     @property
     def calibrated(self) -> bool:
@@ -334,7 +337,7 @@ class Encoder:
         """
         if not os.fspath(folder):
             raise UsageError("no folder is named: say where to export to")
-        target = Path(os.path.expanduser(folder))  # noqa: PTH111 - Path's raises where there is no such user
+        target = Path(os.path.abspath(os.path.expanduser(folder)))  # noqa: PTH100, PTH111 - Path's raise, or follow links
         if self._model.graphs:
             raise UsageError(f"{self.card.name} is an exported model already: copy its folder")
         onnx = registry.find("runtimes", "onnx")
