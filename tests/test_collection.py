@@ -1,3 +1,5 @@
+import gc
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -525,3 +527,18 @@ def test_memory_is_a_file_name_like_any_other(tmp_path, tiny, monkeypatch):
     with Collection(":memory:", tiny) as collection:
         filled(collection, 1)
     assert (tmp_path / ":memory:").is_file()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="open files are counted as Linux shows them")
+def test_an_opening_that_fails_holds_no_file(golden, album, tmp_path):
+    path = tmp_path / "c.db"
+    with Collection(path, glimpse.load(golden("hf-clip-gelu").folder)) as photos:
+        photos.index(album)
+    gc.disable()  # which would hide it
+    try:
+        with pytest.raises(ModelMismatch) as caught:
+            Collection(path, glimpse.load(golden("open_clip-vit").folder))
+        held = [os.path.realpath(link) for link in Path("/proc/self/fd").iterdir()]
+        assert not any(str(path) in name for name in held), caught
+    finally:
+        gc.enable()

@@ -81,7 +81,11 @@ class Collection:
             raise UsageError(f"there is no collection {self.path} yet: `glimpse index FOLDER` makes one")
         self.store = Store(self.path)
         if model is not None and not isinstance(model, str | os.PathLike):
-            self.use(model)
+            try:
+                self.use(model)
+            except BaseException:
+                self.close()
+                raise
 
     # What it holds ----------------------------------------------------------------------------------------------------
 

@@ -96,8 +96,12 @@ def _make_folder(folder: Path) -> None:
 
 def _connect_to_write(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, timeout=10, isolation_level=None)
-    db.execute("PRAGMA foreign_keys = ON")
-    db.execute("PRAGMA synchronous = FULL")  # in WAL mode: a commit is on the disk when it returns
+    try:
+        db.execute("PRAGMA foreign_keys = ON")
+        db.execute("PRAGMA synchronous = FULL")  # in WAL mode: a commit is on the disk when it returns
+    except BaseException:  # it looks into the file already, for which a full disk may have no room
+        db.close()
+        raise
     return db
 
 
