@@ -75,6 +75,14 @@ _QKV, _KV = _some(3 * _WIDTH, _WIDTH), _some(2 * _WIDTH, _WIDTH)
 _ANGLES = _some(_TOKENS, 8)
 _ROTARY = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)])
 
+
+def _sixteen(ops, x):
+    """Eleven more tokens before the five there are: 4 × 4 of them."""
+    for row in _TABLE[:11]:
+        x = ops.prepend(row, x)
+    return x
+
+
 # Every word after `embed`: x (n, tokens, width) → (n, width).
 WORDS = {
     "embed": lambda ops, x, _: ops.take(x, 2),
@@ -82,6 +90,8 @@ WORDS = {
     "take the end": lambda ops, x, ids: ops.take(x, ops.end(ids, 7)),
     "take the largest": lambda ops, x, ids: ops.take(x, ops.end(ids, None)),
     "prepend": lambda ops, x, _: ops.mean(ops.multiply(ops.prepend(_ROW, x), ops.prepend(_ROW, x))),
+    "merge": lambda ops, x, _: ops.take(ops.merge(_sixteen(ops, x), 4), 3),
+    "merge, the first": lambda ops, x, _: ops.take(ops.merge(_sixteen(ops, x), 4), 0),
     "mean": lambda ops, x, _: ops.mean(x),
     "mean of the rest": lambda ops, x, _: ops.mean(x, 2),
     "add": lambda ops, x, _: ops.mean(ops.add(x, _ROW)),
@@ -120,7 +130,8 @@ def _tower_of(word: str, runtime: ModuleType, precision: str) -> Run:
     def function(ops, _w, _card, ids):
         return ops.unit(WORDS[word](ops, ops.embed(ids, _TABLE, _PLACES), ids))
 
-    dim = {"linear": 3 * _WIDTH, "linear without bias": 2 * _WIDTH}.get(word, _WIDTH)
+    wide = {"linear": 3, "linear without bias": 2, "merge": 4, "merge, the first": 4}
+    dim = wide.get(word, 1) * _WIDTH
     card = ModelCard("word", "clip", dim, 16, _SHAPE, _SHAPE, PixelRules(32, 32), _TOKENS, 50, None, 1.0)
     tower = Tower("text", function, card, dict, f"word-{word}", None, runtime.devices()[:1])
     return runtime.compile_tower(tower, precision)
