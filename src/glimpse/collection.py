@@ -5,7 +5,6 @@ user closes it, it is a single file that can be copied. A picture has one vector
 neither folders nor decoders; `pipeline` brings those.
 """
 
-import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,23 +16,25 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from glimpse import search
-from glimpse.errors import BadItem, MissingExtra, ModelMismatch, ModelNotFound, UsageError
-from glimpse.search import Matrix
+from glimpse import finding
+from glimpse.errors import BadItem, GlimpseError, MissingExtra, ModelMismatch, ModelNotFound, UsageError
+from glimpse.finding import Untrue, Wanted
+from glimpse.search.files import Manifest
+from glimpse.search.recall import captions
 from glimpse.store import Generation, Store
+from glimpse.upkeep import Upkeep
 from glimpse.values import (
     FAILURE_CODES,
     Embedding,
     Failure,
+    Filter,
     Hit,
     Item,
-    Moment,
     Progress,
     Report,
     Rows,
     Sampling,
     Selection,
-    frame_key,
 )
 
 if TYPE_CHECKING:  # imported when a model is first needed: a search by key or vector needs none
@@ -80,6 +81,7 @@ class Collection:
         if not create and not os.path.exists(self.path):  # noqa: PTH110  (Path's raises)
             raise UsageError(f"there is no collection {self.path} yet: `glimpse index FOLDER` makes one")
         self.store = Store(self.path)
+        self._upkeep = Upkeep(self.store, self._captions)
         if model is not None and not isinstance(model, str | os.PathLike):
             try:
                 self.use(model)
@@ -103,10 +105,7 @@ class Collection:
 
     def vectors(self) -> tuple[list[str], Rows]:
         """All vectors: keys in order, and float32 (n, dim) rows of unit length, each at its key's place."""
-        items, matrix = self.store.matrix()  # keys and rows of one moment: another process may be storing
-        owners = np.repeat(np.arange(len(items)), np.diff(matrix.starts))
-        times = [float(time) if math.isfinite(time) else None for time in matrix.times]
-        return [frame_key(items[owner], time) for owner, time in zip(owners, times, strict=True)], matrix.rows.copy()
+        return self.store.everything()
 
     def counts(self) -> dict[str, int]:
         """How many "pictures" and "films" there are, how many "frames" films have, and how many items "failed"."""
@@ -295,6 +294,7 @@ class Collection:
         *,
         key: str | None = None,
         k: int = 10,
+        among: Filter = Filter(),  # noqa: B008  (frozen)
         frames: bool = False,
         moments: bool = False,
     ) -> list[Hit]:
@@ -305,42 +305,89 @@ class Collection:
                 array is a picture; a float array (dim,) is a vector.
             key: instead of a query, an item or a frame of the collection; its item is not among its own hits.
             k: how many at most.
+            among: which items may be found; the others are not looked at.
             frames: find frames rather than films: several of one film may be among the hits.
             moments: say of films which parts answer the query.
 
         Raises:
-            UsageError: no such key, no query or an empty text, or a vector that does not fit.
+            UsageError: no such key, no query or an empty text, a filter of no kind, or a vector that does not fit.
             BadItem: the picture cannot be decoded.
+            StorageError: what a search of very many vectors needs cannot be written beside the collection.
         """
         if (query is None) == (key is None):
             raise UsageError("give a query or a key: search('a carriage') or search(key='/photos/1.jpg')")
-        if key is None and not len(self):
+        _check_filter(among)
+        if key is None and self.generation is None:
             return []
         ask = self._embedder(query) if key is None else self._row_of(key)
         with ThreadPoolExecutor(1) as pool:  # rows are read while a cold model gets ready
-            row = pool.submit(ask)
-            items, matrix = self.store.matrix()
-            scores = matrix.rows @ row.result()
-        own = None if key is None else self.store.shown_by(key)[0]
-        more = 0 if own is None else len(self.store.places(own)) if frames else 1
-        found = self._hits(items, matrix, scores, k + more, frames=frames, moments=moments)
-        return [hit for hit in found if hit.item != own][:k]
+            asked = pool.submit(ask)
+            self._upkeep.index()
+            row = asked.result()
+        if isinstance(query, str):
+            self._upkeep.remember(row[None])
+        own = None if key is None else self.store.number_of(key)
+        return self._hits(row[None], Wanted(k, frames, moments, own), among)[0]
 
-    def _hits(
-        self, items: list[str], matrix: Matrix, scores: NDArray[np.float32], k: int, *, frames: bool, moments: bool
-    ) -> list[Hit]:
-        owners = np.repeat(np.arange(len(items)), np.diff(matrix.starts))
-        starts = np.arange(len(scores) + 1) if frames else matrix.starts
-        _, places = search.nearest(scores, starts, k)
-        found = []
-        for place in places:
-            key, time = items[owners[place]], float(matrix.times[place])
-            seconds = time if math.isfinite(time) else None
-            parts = _moments(key, int(owners[place]), matrix, scores) if moments and seconds is not None else ()
-            item = self.store.item(key)
-            metadata = item.metadata if item else {}
-            found.append(Hit(frame_key(key, seconds), float(scores[place]), key, seconds, metadata, parts))
-        return found
+    def search_many(
+        self,
+        queries: "Sequence[str] | NDArray[np.floating[Any]]",
+        *,
+        k: int = 10,
+        among: Filter = Filter(),  # noqa: B008  (frozen)
+        frames: bool = False,
+    ) -> list[list[Hit]]:
+        """Search for many texts or vectors at once, which takes much less time than one after the other.
+
+        Args:
+            queries: texts, or a float array (q, dim).
+            k: how many hits at most, for each.
+            among: which items may be found.
+            frames: find frames rather than films.
+
+        Returns:
+            The hits of each query, in the order of queries.
+
+        Raises:
+            UsageError: an empty text, or vectors that do not fit.
+        """
+        _check_filter(among)
+        if self.generation is None or not len(queries):
+            return [[] for _ in queries]
+        if isinstance(queries, np.ndarray):
+            rows = np.stack([self._unit(query) for query in queries])
+        elif isinstance(queries, str) or not all(isinstance(query, str) and query.strip() for query in queries):
+            raise UsageError("search_many takes a list of texts, none of them empty, or a float array (q, dim)")
+        else:
+            rows = self.encoder.texts(queries)
+            self._upkeep.remember(rows)
+        return self._hits(rows, Wanted(k, frames), among)
+
+    def _hits(self, rows: Rows, wanted: Wanted, among: Filter) -> list[list[Hit]]:
+        try:
+            return finding.hits(self.store, self._upkeep.index(), rows, wanted, among)
+        except Untrue:  # somebody changed the files beside the collection, or the disk did
+            self._upkeep.distrust()
+            return finding.hits(self.store, self._upkeep.index(), rows, wanted, among)
+
+    def prepare_search(self) -> None:
+        """Get ready what a search of many vectors needs, so that the first one need not wait; fit it to what was asked so far.
+
+        Indexing does it at its end. Where there are few vectors, nothing needs to be done.
+        """
+        self._upkeep.fit()
+
+    def search_facts(self) -> Manifest | None:
+        """What was measured of the files that a large collection is searched with; None where there are none of this moment."""
+        return self._upkeep.manifest()
+
+    def _captions(self) -> Rows:
+        """Texts like those that are asked, as this collection's model sees them; none where it cannot be loaded."""
+        made_by = self.generation
+        try:
+            return self.encoder.texts(captions())
+        except GlimpseError:
+            return np.empty((0, made_by.dim if made_by else 0), np.float32)
 
     def _row_of(self, key: str) -> Callable[[], NDArray[np.float32]]:
         """The vector stored under a key; of a film, the mean of its frames'."""
@@ -421,10 +468,6 @@ def _difference(made_by: Generation, encoder: "Encoder") -> str:
     return ", whose files or preprocessing have changed since"
 
 
-def _moments(key: str, owner: int, matrix: Matrix, scores: NDArray[np.float32]) -> tuple[Moment, ...]:
-    part = slice(int(matrix.starts[owner]), int(matrix.starts[owner + 1]))
-    found = search.moments(scores[part], matrix.times[part], float(matrix.durations[owner]))
-    return tuple(
-        Moment(start, end, frame_key(key, float(matrix.times[part][best])), float(scores[part][best]))
-        for start, end, best in found
-    )
+def _check_filter(among: Filter) -> None:
+    if among.kind not in ("", "picture", "film"):
+        raise UsageError(f"there are no items of kind {among.kind!r}: choose picture or film")

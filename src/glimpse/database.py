@@ -13,7 +13,7 @@ from typing import IO
 from glimpse.errors import CollectionBusy, NotACollection, StorageError
 
 _APPLICATION_ID = 0x676C696D  # "glim", in the header of the file
-_VERSION = 2
+_VERSION = 3
 _ITEMS = """
 CREATE TABLE items (
     id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
@@ -25,12 +25,18 @@ CREATE TABLE failures (
     origin TEXT NOT NULL
 ) STRICT;
 CREATE INDEX items_by_digest ON items (digest);
+"""
+_FRAMES = """
 CREATE TABLE frames (
-    id INTEGER PRIMARY KEY, item INTEGER NOT NULL REFERENCES items (id) ON DELETE CASCADE, time REAL NOT NULL,
+    id INTEGER PRIMARY KEY AUTOINCREMENT, item INTEGER NOT NULL REFERENCES items (id) ON DELETE CASCADE, time REAL NOT NULL,
     generation INTEGER NOT NULL REFERENCES generations (id), vector BLOB NOT NULL, UNIQUE (item, time)
 ) STRICT;
+CREATE TABLE commits (id INTEGER PRIMARY KEY AUTOINCREMENT, stamp BLOB NOT NULL) STRICT;
+INSERT INTO commits (stamp) VALUES (randomblob(8));
 """
 # A picture is one frame at the time -infinity. `whole` is 0 while a film's frames are still being added. `origin` and `metadata` are JSON.
+# The number of a frame is never given again, so that it names its vector for ever; a commit is named by a random stamp: what was derived
+# from the tables at a commit that they still know can be brought up to date by the frames with higher numbers (`upkeep.py`).
 _SCHEMA = f"""
 PRAGMA application_id = {_APPLICATION_ID};
 PRAGMA user_version = {_VERSION};
@@ -38,20 +44,28 @@ CREATE TABLE generations (
     id INTEGER PRIMARY KEY, model TEXT NOT NULL, fingerprint TEXT NOT NULL, dim INTEGER NOT NULL,
     precision TEXT NOT NULL, parity INTEGER NOT NULL
 ) STRICT;
-{_ITEMS}"""
-_FROM_1_TO_2 = f"""
+{_ITEMS}{_FRAMES}"""
+_FROM_1 = f"""
 ALTER TABLE items RENAME TO old_items;
 ALTER TABLE failures RENAME TO old_failures;
 DROP INDEX items_by_digest;
-{_ITEMS}
+{_ITEMS}{_FRAMES}
 INSERT INTO items SELECT id, key, size, mtime_ns, digest, json_array('folder', key), '{{}}', NULL, '', 1 FROM old_items;
 INSERT INTO frames (item, time, generation, vector) SELECT item, -9e999, generation, vector FROM vectors ORDER BY item;
 INSERT INTO failures SELECT key, size, mtime_ns, code, message, json_array('folder', key) FROM old_failures;
 DROP TABLE vectors;
 DROP TABLE old_failures;
 DROP TABLE old_items;
-PRAGMA user_version = 2;
+PRAGMA user_version = {_VERSION};
 """  # noqa: S608  (all of it is ours)
+_FROM_2 = f"""
+ALTER TABLE frames RENAME TO old_frames;
+{_FRAMES}
+INSERT INTO frames SELECT id, item, time, generation, vector FROM old_frames ORDER BY id;
+DROP TABLE old_frames;
+PRAGMA user_version = {_VERSION};
+"""  # noqa: S608
+_UPGRADES = {1: _FROM_1, 2: _FROM_2}
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -136,7 +150,7 @@ def _check(db: sqlite3.Connection, path: Path, *, writable: bool) -> None:
     (application,) = db.execute("PRAGMA application_id").fetchone()
     if application != _APPLICATION_ID:
         raise NotACollection(f"{path} is not a glimpse collection, it belongs to another program: name another file")
-    if _version_of(db) == 1 and writable:
+    if _version_of(db) in _UPGRADES and writable:
         _upgrade(db)
     version = _version_of(db)
     if version < _VERSION:
@@ -150,11 +164,11 @@ def _version_of(db: sqlite3.Connection) -> int:
 
 
 def _upgrade(db: sqlite3.Connection) -> None:
-    """Format 1 had pictures only; keys of files were their paths."""
+    """Format 1 had pictures only, whose keys were their paths; format 2 gave the numbers of frames that were gone again."""
     db.execute("PRAGMA foreign_keys = OFF")
     with transaction(db):
-        if _version_of(db) == 1:  # nobody else was quicker
-            _run(db, _FROM_1_TO_2)
+        if script := _UPGRADES.get(_version_of(db)):  # nobody else was quicker
+            _run(db, script)
     db.execute("PRAGMA foreign_keys = ON")
 
 
@@ -232,6 +246,16 @@ def _is_there(file: IO[str], path: Path) -> bool:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:
         return False
+
+
+@contextmanager
+def snapshot(db: sqlite3.Connection) -> Iterator[None]:
+    """See one moment: what other processes commit meanwhile is not seen within."""
+    db.execute("BEGIN")
+    try:
+        yield
+    finally:
+        db.execute("COMMIT")
 
 
 @contextmanager

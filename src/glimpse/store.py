@@ -9,13 +9,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from glimpse.database import connect, explained, transaction
-from glimpse.search import Matrix
-from glimpse.values import Embedding, Failure, Item, Origin, Rows, frame_key, item_and_time
+from glimpse.database import connect, explained, snapshot, transaction
+from glimpse.search.exact import Exact
+from glimpse.search.files import FACTS
+from glimpse.search.halves import Halves, unit
+from glimpse.values import Embedding, Failure, Filter, Item, Origin, Rows, frame_key, item_and_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +55,17 @@ class Entry:
     metadata: str = ""
 
 
+class Commit(NamedTuple):
+    """Names a state of the collection."""
+
+    id: int
+    stamp: bytes
+
+
 _PICTURE = -math.inf  # the time of a picture, which has none; films may begin before 0
 _LAST_LETTER = 0x10FFFF
-_PAGE = 10_000  # keys
+_PAGE = 10_000  # keys or rows
+_KEPT_COMMITS = 10_000
 
 
 class Store:
@@ -64,8 +75,6 @@ class Store:
         """Open the file, or make it; see `database.connect`."""
         self.path = path
         self._db = connect(path)
-        self._matrix: tuple[tuple[int, int], list[str], Matrix] | None = None
-        self._changes = 0
 
     # What it holds ----------------------------------------------------------------------------------------------------
 
@@ -160,6 +169,11 @@ class Store:
         )
         return (row[0], None if row[1] == _PICTURE else row[1]) if row else (key, None)
 
+    def number_of(self, key: str) -> int | None:
+        """The number of the item of a key."""
+        row = self.one("SELECT id FROM items WHERE key = ?", self.shown_by(key)[0])
+        return int(row[0]) if row else None
+
     def places(self, key: str) -> list[int]:
         """Where the rows of a key are: one of a picture or a frame, all of a film, in the order of time."""
         with explained(self.path):
@@ -179,17 +193,88 @@ class Store:
         """The vectors at places."""
         return _rows([self.one("SELECT vector FROM frames WHERE id = ?", place)[0] for place in places])
 
-    def matrix(self) -> tuple[list[str], Matrix]:
-        """Keys of items and their rows, kept in memory until this or another process changes the file."""
+    def everything(self) -> tuple[list[str], Rows]:
+        """Keys of pictures and frames in order, and their vectors; all of one moment, for another process may be storing."""
         with explained(self.path):
-            stamp = (int(self._db.execute("PRAGMA data_version").fetchone()[0]), self._changes)
-            if self._matrix is None or self._matrix[0] != stamp:
+            found = self._db.execute(
+                "SELECT key, time, vector FROM items JOIN frames ON item = items.id ORDER BY key, time"
+            ).fetchall()
+        return [_key(key, time) for key, time, _ in found], _rows([vector for _, _, vector in found])
+
+    # For searching ----------------------------------------------------------------------------------------------------
+
+    def commit(self) -> Commit:
+        """The last change there was."""
+        return Commit(*self.one("SELECT id, stamp FROM commits ORDER BY id DESC LIMIT 1"))
+
+    def knows(self, commit: Commit) -> bool:
+        """Whether what is here now came of what was there at a commit."""
+        return bool(self.one("SELECT 1 FROM commits WHERE id = ? AND stamp = ?", *commit))
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """See one moment; nothing may be changed within."""
+        with snapshot(self._db):
+            yield
+
+    def exact(self) -> Exact:
+        """All vectors in memory, in the order of keys and times."""
+        with explained(self.path):
+            found = self._db.execute(
+                "SELECT frames.id, items.id, time, vector FROM items JOIN frames ON item = items.id ORDER BY key, time"
+            ).fetchall()
+        frames, items, times, vectors = zip(*found, strict=True) if found else ((), (), (), ())
+        return Exact(
+            _rows(vectors), np.asarray(frames, np.int64), np.asarray(items, np.int64), np.asarray(times, np.float64)
+        )
+
+    def after(self, frame: int) -> Iterator[tuple[NDArray[np.void], Halves]]:
+        """The frames with higher numbers, in their order, some at a time: their facts (FACTS) and vectors."""
+        with explained(self.path):
+            cursor = self._db.execute("SELECT id, item, time, vector FROM frames WHERE id > ? ORDER BY id", (frame,))
+            while found := cursor.fetchmany(_PAGE):
+                facts = np.fromiter((row[:3] for row in found), FACTS, len(found))
+                yield facts, np.frombuffer(b"".join(row[3] for row in found), np.float16).reshape(len(found), -1)
+
+    def frames(self) -> NDArray[np.int64]:
+        """The numbers of all frames, rising."""
+        with explained(self.path):
+            found = self._db.execute("SELECT id FROM frames INDEXED BY sqlite_autoindex_frames_1")
+            return np.sort(np.fromiter((frame for (frame,) in found), np.int64))
+
+    def matching(self, wanted: Filter) -> NDArray[np.int64]:
+        """The numbers of items that a filter lets through, rising."""
+        where, values = _condition(wanted)
+        with explained(self.path):
+            found = self._db.execute(f"SELECT id FROM items WHERE {where} ORDER BY id", values)  # noqa: S608  (ours)
+            return np.fromiter((item for (item,) in found), np.int64)
+
+    def named(self, items: Sequence[int]) -> dict[int, tuple[str, dict[str, Any]]]:
+        """Keys and metadata of items by their numbers; those that are gone are left out."""
+        named: dict[int, tuple[str, dict[str, Any]]] = {}
+        for start in range(0, len(items), _PAGE):
+            some = json.dumps([int(item) for item in items[start : start + _PAGE]])
+            with explained(self.path):
                 found = self._db.execute(
-                    "SELECT key, time, coalesce(duration, -1), vector FROM items JOIN frames ON item = items.id "
-                    "ORDER BY key, time"
+                    "SELECT id, key, metadata FROM items WHERE id IN (SELECT value FROM json_each(?))", (some,)
                 ).fetchall()
-                self._matrix = (stamp, *_matrix(found))
-        return self._matrix[1], self._matrix[2]
+            named |= {item: (key, json.loads(metadata)) for item, key, metadata in found}
+        return named
+
+    def halves(self, frames: Sequence[int]) -> dict[int, bytes]:
+        """Vectors of frames by their numbers; those that are gone are left out."""
+        asked = json.dumps([int(frame) for frame in frames])
+        with explained(self.path):
+            return dict(
+                self._db.execute("SELECT id, vector FROM frames WHERE id IN (SELECT value FROM json_each(?))", (asked,))
+            )
+
+    def film(self, item: int) -> tuple[float, NDArray[np.float64], Rows]:
+        """The duration of a film (-1 where nobody knows), the times of its frames, and their vectors, in the order of time."""
+        with explained(self.path):
+            found = self._db.execute("SELECT time, vector FROM frames WHERE item = ? ORDER BY time", (item,)).fetchall()
+        (duration,) = self.one("SELECT coalesce(duration, -1) FROM items WHERE id = ?", item)
+        return duration, np.asarray([time for time, _ in found], np.float64), _rows([vector for _, vector in found])
 
     # Changing it: within a transaction --------------------------------------------------------------------------------
 
@@ -269,11 +354,12 @@ class Store:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All that is changed within is on the disk afterwards, or nothing is."""
-        try:
-            with explained(self.path), transaction(self._db):
-                yield
-        finally:
-            self._changes += 1
+        with explained(self.path), transaction(self._db):
+            before = self._db.total_changes
+            yield
+            if self._db.total_changes > before:
+                number = self._db.execute("INSERT INTO commits (stamp) VALUES (randomblob(8))").lastrowid or 0
+                self._db.execute("DELETE FROM commits WHERE id <= ?", (number - _KEPT_COMMITS,))
 
     def close(self) -> None:
         """Close the file; SQLite folds the write-ahead log into it."""
@@ -288,22 +374,29 @@ def _as_json(item: Item) -> tuple[str, str]:
     return json.dumps(item.origin), json.dumps(dict(item.metadata))
 
 
-def _matrix(found: Sequence[tuple[str, float, float, bytes]]) -> tuple[list[str], Matrix]:
-    """Rows of SQLite, those of an item together → keys of items, and the matrix."""
-    firsts = [place for place, row in enumerate(found) if not place or row[0] != found[place - 1][0]]
-    matrix = Matrix(
-        rows=_rows([row[3] for row in found]),
-        starts=np.asarray([*firsts, len(found)], np.int64),
-        times=np.asarray([row[1] for row in found], np.float64),
-        durations=np.asarray([found[place][2] for place in firsts], np.float64),
-    )
-    return [found[place][0] for place in firsts], matrix
+def _condition(wanted: Filter) -> tuple[str, list[Any]]:
+    """A filter as SQL, and its values."""
+    parts: list[str] = []
+    values: list[Any] = []
+    if wanted.prefix:
+        parts.append("key >= ? AND key < ? || char(?)")
+        values += [wanted.prefix, wanted.prefix, _LAST_LETTER]
+    if wanted.kind:
+        parts.append("sampling = ''" if wanted.kind == "picture" else "sampling <> ''")
+    for limit, sign in ((wanted.after, ">="), (wanted.before, "<")):
+        if limit is not None:
+            parts.append(f"mtime_ns > 0 AND mtime_ns {sign} ?")
+            values.append(round(limit * 1e9))
+    for name, value in wanted.metadata.items():
+        parts.append(
+            "EXISTS (SELECT 1 FROM json_each(metadata) AS fact WHERE fact.key = ? AND (fact.atom = ? OR CAST(fact.atom AS TEXT) = ?))"
+        )
+        values += [name, value, value]
+    return " AND ".join(parts) or "1", values
 
 
 def _rows(vectors: Sequence[bytes]) -> Rows:
     """float16 blobs → float32 (n, dim), scaled back to the unit length that rounding took away."""
     if not vectors:
         return np.empty((0, 0), np.float32)
-    rows = np.frombuffer(b"".join(vectors), np.float16).reshape(len(vectors), -1).astype(np.float32)
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows
+    return unit(np.frombuffer(b"".join(vectors), np.float16).reshape(len(vectors), -1))

@@ -19,6 +19,9 @@ Ids = NDArray[np.int64]  # (n, tokens)
 Activation = Literal["gelu", "gelu_tanh", "quick_gelu"]
 ResizeMode = Literal["shortest", "longest", "squash"]
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
+Fidelity = Literal["fast", "exact"]
+Least = Callable[[int, int], tuple[int, int]]
+"""The width and height of a picture → the least that it has to be decoded to for what is made of it; see `pixels.least`."""
 
 FAILURE_CODES: Mapping[str, str] = {
     "unsupported-format": "not a picture or film in a format that glimpse opens",
@@ -281,6 +284,24 @@ def item_and_time(key: str) -> tuple[str, float | None]:
     item, mark, time = key.rpartition("#t=")
     is_frame = mark and re.fullmatch(r"-?\d+\.\d{3}", time)
     return (item, float(time)) if is_frame else (key, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which items a search is about.
+
+    Attributes:
+        prefix: what their keys begin with, such as a folder.
+        kind: "picture" or "film"; empty for both.
+        after, before: when their files were last changed, in seconds since 1970: from, and up to but without.
+        metadata: what their source says of them: name → value (a text, a number, or a truth).
+    """
+
+    prefix: str = ""
+    kind: Literal["", "picture", "film"] = ""
+    after: float | None = None
+    before: float | None = None
+    metadata: Mapping[str, str | float | bool] = field(default_factory=dict)
 
 
 STAGES = ("reading", "decoding", "encoding", "storing")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from glimpse import search
+from glimpse.search import ranking
 from glimpse.automm import arrays
 from glimpse.automm.columns import pandas, table, with_contents
 from glimpse.automm.embedding import only
@@ -87,7 +87,7 @@ def semantic_search(
     for start in range(0, len(queries), query_chunk_size):
         some = queries[start : start + query_chunk_size]
         blocks = _similarities(some, responses, lengths, min(response_chunk_size, max(1, BLOCK // len(some))))
-        found += _hits(*search.top(blocks, min(top_k, max(1, len(responses)))))
+        found += _hits(*ranking.top(blocks, min(top_k, max(1, len(responses)))))
     return found
 
 
@@ -102,7 +102,7 @@ def _similarities(queries: Rows, responses: Rows, lengths: Rows, size: int) -> I
 
 def _hits(places: NDArray[np.int64], scores: Rows) -> list[list[dict[str, Any]]]:
     return [
-        [{"response_id": place, "score": score} for place, score in zip(*pair, strict=True) if place != search.NOWHERE]
+        [{"response_id": place, "score": score} for place, score in zip(*pair, strict=True) if place != ranking.NOWHERE]
         for pair in zip(places.tolist(), scores.tolist(), strict=True)
     ]
 

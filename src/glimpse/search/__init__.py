@@ -1,0 +1,59 @@
+"""Rows and queries → the best rows, exactly or as good as. Knows neither models nor SQLite.
+
+    few rows     exact.py      float32 in memory, one matrix product
+    many rows    large.py      files beside the collection (files.py), mapped: half-precision rows, one-bit codes of them (codes.py)
+                               that are scanned for candidates, which are compared again by their rows; how many candidates
+                               it takes is found by asking (recall.py). Many queries at once, and filtered ones, are matrix
+                               products over the rows themselves (products.py)
+
+`ranking.py` orders scores, `moments.py` finds the parts of a film. Whatever searches is an `Index`.
+"""
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glimpse.values import Rows
+
+Found = tuple[NDArray[np.intp], NDArray[np.float32]]
+"""Places of rows and their cosines, the best first; equal ones in the order of places."""
+
+Mask = NDArray[np.bool_]
+
+
+class Index(Protocol):
+    """Rows that can be searched: those of one moment, they do not change."""
+
+    @property
+    def frames(self) -> NDArray[np.int64]:
+        """int64 (n,): which frame of the collection the row at each place is of."""
+        ...
+
+    @property
+    def items(self) -> NDArray[np.int64]:
+        """int64 (n,): which item it belongs to."""
+        ...
+
+    @property
+    def times(self) -> NDArray[np.float64]:
+        """float64 (n,): seconds in the film, -infinity for pictures."""
+        ...
+
+    def search(self, queries: Rows, k: int, among: Mask | None = None) -> list[Found]:
+        """The best rows for each query.
+
+        Args:
+            queries: float32 (q, dim), of unit length.
+            k: how many; more come back where several tie with the last, fewer where there are no more.
+            among: bool (n,): only these rows are looked at.
+        """
+        ...
+
+    def has(self, place: int, vector: bytes) -> bool:
+        """Whether the row at a place is this vector, float16."""
+        ...
+
+    def __len__(self) -> int:
+        """How many rows there are."""
+        ...

@@ -1,0 +1,245 @@
+"""What is derived from a collection for searching it, as files in a folder beside it, which may be deleted at any time.
+
+    search.json        what there is, and of which commit of the collection; written last, and whole
+    NAME.rows          float16 (n, dim), appended to
+    NAME.facts         of each row its frame, item and time, appended to
+    NAME.codes-N.npz   codes of the first N rows
+    queries.rows       float16: what was asked lately, to measure with (no words)
+
+Readers map what the file of JSON names; nothing before the end that it names is ever changed. Checksums say that files are what they
+were when they were written, the stamp of the commit says of what they were made. Knows no SQLite.
+"""
+
+import json
+import os
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glimpse.atomic import replacing
+from glimpse.search.codes import Codes
+from glimpse.search.halves import Halves
+from glimpse.search.recall import Reach
+from glimpse.values import Rows
+
+FORMAT = 1
+FACTS = np.dtype([("frame", "<i8"), ("item", "<i8"), ("time", "<f8")])
+KEPT_QUERIES = 1000
+_STEP = 1 << 24  # bytes read at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What the files hold.
+
+    Attributes:
+        commit, stamp: of the collection, that they were brought up to.
+        dim: of a row.
+        name: what the names of its files begin with.
+        rows: how many; `live` of them have not gone from the collection since.
+        rows_sum, facts_sum: CRC-32 of both.
+        dead: places of rows that are no more.
+        coded: how many rows have codes, 0 where there are none.
+        fitted: how many rows there were when the codes' coordinates were fitted.
+        asked: "captions" or "queries": what the codes were fitted to and measured with; `probes` how many.
+        reaches: what was measured.
+        measured: when, an ISO date.
+    """
+
+    commit: int
+    stamp: str
+    dim: int
+    name: str
+    rows: int = 0
+    rows_sum: int = 0
+    facts_sum: int = 0
+    dead: tuple[int, ...] = ()
+    coded: int = 0
+    fitted: int = 0
+    asked: str = ""
+    probes: int = 0
+    reaches: tuple[Reach, ...] = ()
+    measured: str = ""
+    format: int = field(default=FORMAT)
+
+    @property
+    def live(self) -> int:
+        """How many rows the collection has."""
+        return self.rows - len(self.dead)
+
+
+class Files:
+    """The files in one folder. To change them, hold `changing`."""
+
+    def __init__(self, folder: Path) -> None:
+        """Name the folder; nothing is read or made."""
+        self.folder = folder
+
+    # Reading ----------------------------------------------------------------------------------------------------------
+
+    def manifest(self) -> Manifest | None:
+        """What there is; None where there is nothing, or nothing to be believed."""
+        try:
+            kept = json.loads((self.folder / "search.json").read_text("utf-8"))
+            if kept.pop("sum") != _sum_of(kept) or kept["format"] != FORMAT:
+                return None
+            reaches = tuple(Reach(**one) for one in kept.pop("reaches"))
+            return Manifest(**kept | {"dead": tuple(kept["dead"]), "reaches": reaches})
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+
+    def rows(self, of: Manifest) -> Halves:
+        """Map the rows: float16 (n, dim).
+
+        Raises:
+            ValueError, OSError: they are not all there.
+        """
+        return np.memmap(self.folder / f"{of.name}.rows", np.float16, "r", shape=(of.rows, of.dim))
+
+    def facts(self, of: Manifest) -> NDArray[np.void]:
+        """Map the facts: FACTS (n,).
+
+        Raises:
+            ValueError, OSError: they are not all there, or not what was written.
+        """
+        found = np.memmap(self.folder / f"{of.name}.facts", FACTS, "r", shape=(of.rows,))
+        if zlib.crc32(found.view(np.uint8).data) != of.facts_sum:
+            raise ValueError(of.name)
+        return found
+
+    def codes(self, of: Manifest) -> Codes | None:
+        """Read the codes, whose file has a checksum for each of its parts; None where there are none.
+
+        Raises:
+            ValueError, OSError: they are not what was written.
+        """
+        if not of.coded:
+            return None
+        try:
+            with np.load(self._codes(of), allow_pickle=False) as kept:
+                found = Codes.from_arrays(kept)
+        except (BadZipFile, KeyError, EOFError, zlib.error) as error:
+            raise ValueError(of.name) from error
+        if len(found) != of.coded:
+            raise ValueError(of.name)
+        return found
+
+    def is_whole(self, of: Manifest) -> bool:
+        """Whether all bytes are what was written; reads everything."""
+        try:
+            self.facts(of)
+            self.codes(of)
+            return _sum_of_file(self.folder / f"{of.name}.rows", of.rows * of.dim * 2) == of.rows_sum
+        except (OSError, ValueError):
+            return False
+
+    def _codes(self, of: Manifest) -> Path:
+        return self.folder / f"{of.name}.codes-{of.coded}.npz"
+
+    # Writing ----------------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Be the only process that changes the files; waits for others."""
+        import fcntl  # noqa: PLC0415  (Unix)
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "lock").open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def begun(self, dim: int) -> Manifest:
+        """A new set of files, which takes the place of what there is when it is `keep`-ed."""
+        return Manifest(0, "", dim, uuid4().hex[:12])
+
+    def appended(self, to: Manifest, halves: Halves, facts: NDArray[np.void]) -> Manifest:
+        """Write rows behind those that there are; they count once the manifest is kept."""
+        rows, more = (np.ascontiguousarray(one).view(np.uint8) for one in (halves, facts))
+        _write(self.folder / f"{to.name}.rows", to.rows * to.dim * 2, rows)
+        _write(self.folder / f"{to.name}.facts", to.rows * FACTS.itemsize, more)
+        return replace(
+            to,
+            rows=to.rows + len(halves),
+            rows_sum=zlib.crc32(rows.data, to.rows_sum),
+            facts_sum=zlib.crc32(more.data, to.facts_sum),
+        )
+
+    def put_codes(self, to: Manifest, codes: Codes) -> Manifest:
+        """Write codes of all rows."""
+        now = replace(to, coded=len(codes))
+        with replacing(self._codes(now)) as part, part.open("wb") as file:
+            np.savez(file, allow_pickle=False, **codes.arrays())
+        return now
+
+    def keep(self, manifest: Manifest) -> None:
+        """Have the files be what a manifest says, once and for all; takes away what it does not name."""
+        kept = {**asdict(manifest), "dead": list(manifest.dead)}
+        kept = json.loads(json.dumps(kept))
+        for name in (f"{manifest.name}.rows", f"{manifest.name}.facts"):
+            with (self.folder / name).open("rb") as file:
+                os.fsync(file.fileno())
+        with replacing(self.folder / "search.json") as part, part.open("w", encoding="utf-8") as file:
+            json.dump(kept | {"sum": _sum_of(kept)}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        named = {"lock", "search.json", "queries.rows", f"{manifest.name}.rows", f"{manifest.name}.facts"}
+        named.add(self._codes(manifest).name)
+        for path in self.folder.iterdir():
+            if path.name not in named and not path.name.startswith("."):
+                path.unlink(missing_ok=True)
+
+    def forget(self) -> None:
+        """Take the manifest away: nothing that it named is believed any more."""
+        with suppress(OSError):
+            (self.folder / "search.json").unlink(missing_ok=True)
+
+    # What was asked ---------------------------------------------------------------------------------------------------
+
+    def queries(self, dim: int) -> Rows:
+        """What was asked lately: float32 (q, dim)."""
+        try:
+            found = np.fromfile(self.folder / "queries.rows", np.float16)
+        except OSError:
+            found = np.empty(0, np.float16)
+        whole = found[: len(found) // dim * dim].reshape(-1, dim)[-KEPT_QUERIES:].astype(np.float32)
+        lengths = np.linalg.norm(whole, axis=1)
+        good = np.isfinite(lengths) & (np.abs(lengths - 1) < 0.01)  # noqa: PLR2004  (what was cut short is no row)
+        return np.asarray(whole[good] / lengths[good, None], np.float32)
+
+    def remember(self, queries: Rows) -> None:
+        """Note what was asked; it matters to nobody whether that succeeds."""
+        path = self.folder / "queries.rows"
+        with suppress(OSError):
+            if path.exists() and path.stat().st_size > 2 * KEPT_QUERIES * queries.shape[1] * 2:
+                lately = self.queries(queries.shape[1]).astype(np.float16)
+                with replacing(path) as part:
+                    part.write_bytes(lately.tobytes())
+            with path.open("ab") as file:
+                file.write(queries.astype(np.float16).tobytes())
+
+
+def _write(path: Path, offset: int, array: NDArray[np.uint8]) -> None:
+    with path.open("r+b" if path.exists() else "w+b") as file:
+        file.truncate(offset)
+        file.seek(offset)
+        file.write(array.data)
+
+
+def _sum_of(kept: dict[str, Any]) -> int:
+    return zlib.crc32(json.dumps(kept, sort_keys=True).encode())
+
+
+def _sum_of_file(path: Path, size: int) -> int:
+    total, left = 0, size
+    with path.open("rb") as file:
+        while left and (block := file.read(min(_STEP, left))):
+            total, left = zlib.crc32(block, total), left - len(block)
+    return total

@@ -1,0 +1,205 @@
+"""What a collection is searched with, kept up to date: all rows in memory while they are few, files beside the collection when many.
+
+The collection is the truth. The files name the commit that they were brought up to; if the collection still knows it, they are brought up
+to date by what came and went since, and made anew if not. Knows no models: what is asked for, to measure with, comes from the caller.
+"""
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from hashlib import sha256
+
+import numpy as np
+
+from glimpse import places
+from glimpse.errors import StorageError
+from glimpse.search import Index, recall
+from glimpse.search.codes import Codes
+from glimpse.search.files import Files, Manifest
+from glimpse.search.large import Large
+from glimpse.store import Commit, Store
+from glimpse.values import Rows
+
+MANY = 50_000  # rows; fewer are read from the collection and compared in less time than it takes to open files and load FAISS
+TAIL = 20_000  # rows without codes, which are compared one by one
+DEAD = 0.05  # of the rows; with more of them gone, the files are made anew
+GROWN = 2.0  # times as many rows as codes were fitted to: they are fitted anew
+ENOUGH = 200  # queries that say more than captions do
+IN_MEMORY = 4_000_000_000  # bytes of rows that are held where files cannot be written
+
+Probes = Callable[[], Rows]
+
+
+class Upkeep:
+    """Keeps the index of one collection. Not for several threads at once."""
+
+    def __init__(self, store: Store, captions: Probes) -> None:
+        """Remember whose index it is.
+
+        Args:
+            store: the collection's.
+            captions: gives texts like those that are asked, embedded: float32 (q, dim), none where there is no model. Asked once
+                in a long while.
+        """
+        self._store, self._captions = store, captions
+        self._now: tuple[Commit, Index] | None = None
+        self._codes: tuple[str, int, Codes] | None = None  # as they were read last
+
+    def index(self) -> Index:
+        """What the collection is searched with, of this moment."""
+        with self._store.snapshot():
+            commit = self._store.commit()
+            if self._now is None or self._now[0] != commit:
+                self._now = (commit, self._made(commit))
+        return self._now[1]
+
+    def fit(self) -> None:
+        """Make codes, or fit them anew where what was asked since says more than captions did, or rows are many more."""
+        with self._store.snapshot():
+            if len(self._store) >= MANY:
+                self._now = None
+                with suppress(OSError, ValueError), self._files.changing():
+                    self._fitted(self._brought_up(self._store.commit()))
+
+    def remember(self, queries: Rows) -> None:
+        """Note what texts were asked of a large collection, as rows: what it is fitted to later."""
+        if self._now and isinstance(self._now[1], Large):
+            self._files.remember(queries)
+
+    def distrust(self) -> None:
+        """Throw the files away: they do not say what the collection says."""
+        self._now = None
+        self._files.forget()
+
+    def manifest(self) -> Manifest | None:
+        """What the files hold, if they are of this moment; reads all of them, to be sure."""
+        kept = self._files.manifest()
+        commit = self._store.commit()
+        is_current = (
+            kept and (kept.commit, kept.stamp) == (commit.id, commit.stamp.hex()) and self._files.is_whole(kept)
+        )
+        return kept if is_current else None
+
+    # Making it --------------------------------------------------------------------------------------------------------
+
+    @property
+    def _files(self) -> Files:
+        path = self._store.path
+        if os.access(path.parent, os.W_OK):
+            return Files(path.with_name(f"{path.name}-search"))
+        return Files(places.cache_folder() / "search" / sha256(os.fsencode(path)).hexdigest()[:24])
+
+    def _made(self, commit: Commit) -> Index:
+        count = len(self._store)
+        if count < MANY:
+            return self._store.exact()
+        with suppress(OSError, ValueError):
+            return self._large(commit)
+        generation = self._store.generation
+        if generation and count * generation.dim * 4 > IN_MEMORY:
+            raise StorageError(
+                f"{self._files.folder}: what a search of {count} vectors needs cannot be written there: make room, and check the folder"
+            )
+        return self._store.exact()
+
+    def _large(self, commit: Commit) -> Large:
+        """Open the files, after they were brought up to date where they have to be.
+
+        Raises:
+            OSError: they cannot be written.
+            ValueError: they changed under our eyes.
+        """
+        kept = self._files.manifest()
+        if kept and (kept.commit, kept.stamp) == (commit.id, commit.stamp.hex()):
+            with suppress(OSError, ValueError):
+                return self._opened(kept)
+            self._files.forget()
+        with self._files.changing():
+            kept = self._brought_up(commit)
+            if not kept.fitted:
+                kept = self._fitted(kept)
+            elif kept.rows - kept.coded > TAIL and kept.coded:
+                kept = self._coded(kept)
+            return self._opened(kept)
+
+    def _opened(self, kept: Manifest) -> Large:
+        if self._codes is None or self._codes[:2] != (kept.name, kept.coded):
+            found = self._files.codes(kept)
+            self._codes = (kept.name, kept.coded, found) if found else None
+        codes = self._codes[2] if self._codes else None
+        dead = np.asarray(kept.dead, np.int64)
+        return Large(self._files.rows(kept), self._files.facts(kept), dead, codes, kept.reaches)
+
+    def _brought_up(self, commit: Commit) -> Manifest:
+        """Have the files hold the rows of a commit, by what came and went since, or from the beginning."""
+        kept = self._files.manifest()
+        if kept and (kept.commit, kept.stamp) == (commit.id, commit.stamp.hex()):
+            return kept
+        if kept and self._store.knows(Commit(kept.commit, bytes.fromhex(kept.stamp))):
+            with suppress(OSError, ValueError):
+                return self._caught_up(kept, commit)
+        return self._begun(commit)
+
+    def _caught_up(self, kept: Manifest, commit: Commit) -> Manifest:
+        frames = self._files.facts(kept)["frame"]
+        now = self._appended(kept, int(frames[-1]))
+        if now.live != len(self._store):
+            frames = self._files.facts(now)["frame"]
+            now = replace(now, dead=tuple(np.flatnonzero(~np.isin(frames, self._store.frames())).tolist()))
+        if len(now.dead) > DEAD * now.rows or now.live != len(self._store):
+            return self._begun(commit)
+        return self._kept(now, commit)
+
+    def _begun(self, commit: Commit) -> Manifest:
+        generation = self._store.generation
+        if generation is None:
+            raise ValueError(commit)
+        return self._kept(self._appended(self._files.begun(generation.dim), 0), commit)
+
+    def _appended(self, to: Manifest, last: int) -> Manifest:
+        for facts, halves in self._store.after(last):
+            to = self._files.appended(to, halves, facts)
+        return to
+
+    def _kept(self, manifest: Manifest, commit: Commit) -> Manifest:
+        now = replace(manifest, commit=commit.id, stamp=commit.stamp.hex())
+        self._files.keep(now)
+        return now
+
+    # Codes ------------------------------------------------------------------------------------------------------------
+
+    def _coded(self, kept: Manifest) -> Manifest:
+        """Give codes to the rows that came since codes were made."""
+        codes = self._files.codes(kept)
+        if codes is None or kept.rows > GROWN * kept.fitted:
+            return self._fitted(replace(kept, fitted=0))
+        codes.add(self._files.rows(kept)[kept.coded :])
+        return self._put(kept, codes)
+
+    def _fitted(self, kept: Manifest) -> Manifest:
+        """Make codes of all rows, and measure what they find, with what was asked lately or else with captions."""
+        asked = self._files.queries(kept.dim)
+        enough = len(asked) >= ENOUGH
+        if kept.fitted and kept.rows <= GROWN * kept.fitted and (kept.asked == "queries" or not enough):
+            return kept
+        probes = asked if enough else self._captions()
+        rows = self._files.rows(kept)
+        codes = Codes.made(rows, probes[::2])
+        found = recall.reaches(codes, rows, probes[1::2])
+        now = replace(
+            kept,
+            fitted=kept.rows,
+            asked="queries" if enough else "captions",
+            probes=len(probes[1::2]),
+            reaches=tuple(found),
+            measured=datetime.now(UTC).date().isoformat(),
+        )
+        return self._put(now, codes)
+
+    def _put(self, kept: Manifest, codes: Codes) -> Manifest:
+        now = self._files.put_codes(kept, codes)
+        self._files.keep(now)
+        self._codes = (now.name, now.coded, codes)
+        return now
