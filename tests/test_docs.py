@@ -89,7 +89,8 @@ def test_every_dependency_has_its_reason_in_the_readme():
 
 def test_the_public_surface_is_a_list():
     assert sorted(glimpse.__all__) == [
-        "Collection", "Encoder", "Failure", "Hit", "Moment", "Progress", "Report", "Sampling", "Selection", "errors", "load",
+        "Collection", "Encoder", "Failure", "Filter", "Hit", "Moment", "Progress", "Report", "Sampling", "SearchFacts", "Selection",
+        "errors", "load",
     ]  # fmt: skip
     for name in glimpse.__all__:
         assert getattr(glimpse, name).__doc__
@@ -117,7 +118,7 @@ def imports(path: Path) -> set[str]:
 def test_imports_point_one_way():
     """values, errors ← stages, never each other ← workers, encoder, collection ← pipeline ← outermost."""
     outer = {"cli", "terminal", "export", "health", "sheet", "automm"}
-    inner = {"pipeline", "run", "store", "collection", "encoder", "embedding", "listing", "watching", "workers"}
+    inner = {"pipeline", "run", "store", "collection", "encoder", "embedding", "finding", "upkeep", "listing", "watching", "workers"}
     package = ROOT / "src" / "glimpse"
     for path in package.rglob("*.py"):
         name = ".".join(path.relative_to(package).with_suffix("").parts).removesuffix(".__init__")
@@ -140,6 +141,8 @@ def test_imports_point_one_way():
             assert heads <= {"runtimes", "values", "errors", "atomic", "__version__"}, name
         if name.startswith("models."):
             assert heads <= {"models", "runtimes", "values", "errors", "layouts", "registry"}, name
+        if name.startswith("search."):
+            assert heads <= {"values", "errors", "atomic", "search"}, name
         if name.startswith("sources."):
             assert heads <= {"values", "errors", "registry", "sources"}, name
         if name.startswith("decoders."):
@@ -149,13 +152,14 @@ def test_imports_point_one_way():
 
 
 def test_heavy_libraries_are_imported_only_by_their_adapters():
-    homes = {"openvino": {"runtimes/openvino.py"}, "tokenizers": {"tokens.py"}, "rich": {"terminal.py"}}
+    homes = {"openvino": {"runtimes/openvino.py", "search/products.py"}, "tokenizers": {"tokens.py"}, "rich": {"terminal.py"}}
     homes |= {
         "safetensors": {"models/formats/tensors.py"},
         "pyarrow": {"export.py", "sources/table.py"},
         "click": {"cli.py"},
     }
     homes |= {"pandas": {"automm/columns.py"}, "torch": {"runtimes/torch.py"}, "watchfiles": {"watching.py"}}
+    homes |= {"faiss": {"search/codes.py", "search/scan.py"}}
     homes |= {"fsspec": {"sources/remote.py"}, "pathspec": {"sources/_rules.py"}}
     package = ROOT / "src" / "glimpse"
     for path in package.rglob("*.py"):

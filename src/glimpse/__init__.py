@@ -15,7 +15,17 @@ if TYPE_CHECKING:
     from glimpse import errors
     from glimpse.collection import Collection
     from glimpse.encoder import Encoder, load
-    from glimpse.values import Failure, Hit, Moment, Progress, Report, Sampling, Selection
+    from glimpse.values import (
+        Failure,
+        Filter,
+        Hit,
+        Moment,
+        Progress,
+        Report,
+        Sampling,
+        SearchFacts,
+        Selection,
+    )
 
 __version__ = "0.1.0"
 __all__ = [
@@ -28,6 +38,7 @@ __all__ = [
     "Progress",
     "Report",
     "Sampling",
+    "SearchFacts",
     "Selection",
     "errors",
     "load",
@@ -44,6 +55,7 @@ _HOMES = {
     "Progress": "values",
     "Report": "values",
     "Sampling": "values",
+    "SearchFacts": "values",
     "Selection": "values",
 }
 

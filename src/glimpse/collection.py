@@ -19,7 +19,6 @@ from PIL import Image
 from glimpse import finding
 from glimpse.errors import BadItem, GlimpseError, MissingExtra, ModelMismatch, ModelNotFound, UsageError
 from glimpse.finding import Untrue, Wanted
-from glimpse.search.files import Manifest
 from glimpse.search.recall import captions
 from glimpse.store import Generation, Store
 from glimpse.upkeep import Upkeep
@@ -34,6 +33,7 @@ from glimpse.values import (
     Report,
     Rows,
     Sampling,
+    SearchFacts,
     Selection,
 )
 
@@ -377,9 +377,12 @@ class Collection:
         """
         self._upkeep.fit()
 
-    def search_facts(self) -> Manifest | None:
-        """What was measured of the files that a large collection is searched with; None where there are none of this moment."""
-        return self._upkeep.manifest()
+    def search_facts(self) -> SearchFacts | None:
+        """How well a large collection is searched, as it was measured; None where few vectors are searched exactly.
+
+        Reads the files that it is searched with, to be sure that they are whole: a second for each gigabyte.
+        """
+        return self._upkeep.facts()
 
     def _captions(self) -> Rows:
         """Texts like those that are asked, as this collection's model sees them; none where it cannot be loaded."""

@@ -68,9 +68,10 @@ class Listing:
                 yield Item(key, size, mtime_ns, tuple(json.loads(origin)), json.loads(metadata))
             last = rows[-1][0]
 
-    def remove(self, keys: Iterable[str]) -> None:
-        """Leave some items out."""
-        for key in keys:
+    def remove(self, unwanted: Callable[[str], bool], prefix: str) -> None:
+        """Leave out those of the items that begin so which are unwanted."""
+        found = self._db.execute("SELECT key FROM items WHERE key >= ? AND key < ? || char(0x10FFFF)", (prefix, prefix))
+        for key in [key for (key,) in found.fetchall() if unwanted(key)]:
             self._count -= self._db.execute("DELETE FROM items WHERE key = ?", (key,)).rowcount
 
     def close(self) -> None:

@@ -25,6 +25,7 @@ from glimpse.encoder import Encoder
 from glimpse.errors import BadItem, UsageError
 from glimpse.listing import Listing
 from glimpse.run import Area, Run, Wishes
+from glimpse.upkeep import FOLDER
 from glimpse.values import Failure, Item, Progress, Report, Sampling, Selection
 from glimpse.workers.events import Ending, Frame, Task
 from glimpse.workers.pool import Pool
@@ -83,6 +84,7 @@ def bring_up_to_date(
         run.commit()
         run.forget_missing(areas)
         tell(run.progress())
+        collection.prepare_search()
         return run.report()
 
 
@@ -92,6 +94,7 @@ def _recipe(encoder: Encoder, wishes: Wishes) -> Recipe:
         rules.size,
         rules,
         parity=encoder.parity,
+        fidelity=encoder.fidelity,
         sampling=wishes.sampling or Sampling(),
         min_side=wishes.min_side,
         limits=wishes.limits,
@@ -142,5 +145,11 @@ def _listing(
         takewhile(lambda _: not stop(), found),
         lambda count: tell(Progress(count, None, 0, 0, time.monotonic() - began)),
     )
-    listing.remove(f"{collection.path}{suffix}" for suffix in FILES)  # it may be in the folder
+    listing.remove(lambda key: is_own(collection, key), f"{collection.path}")  # it may be in the folder
     return listing
+
+
+def is_own(collection: Collection, path: str) -> bool:
+    """Whether a path is one of the files that a collection is kept in, or is searched with."""
+    rest = path.removeprefix(str(collection.path))
+    return rest != path and (rest in FILES or rest.startswith(f"{FOLDER}{os.sep}"))

@@ -20,13 +20,14 @@ from glimpse.search.codes import Codes
 from glimpse.search.files import Files, Manifest
 from glimpse.search.large import Large
 from glimpse.store import Commit, Store
-from glimpse.values import Rows
+from glimpse.values import Rows, SearchFacts
 
 MANY = 50_000  # rows; fewer are read from the collection and compared in less time than it takes to open files and load FAISS
 TAIL = 20_000  # rows without codes, which are compared one by one
 DEAD = 0.05  # of the rows; with more of them gone, the files are made anew
 GROWN = 2.0  # times as many rows as codes were fitted to: they are fitted anew
 ENOUGH = 200  # queries that say more than captions do
+FOLDER = "-search"  # what the name of the files' folder ends in, after the collection's
 IN_MEMORY = 4_000_000_000  # bytes of rows that are held where files cannot be written
 
 Probes = Callable[[], Rows]
@@ -56,12 +57,12 @@ class Upkeep:
         return self._now[1]
 
     def fit(self) -> None:
-        """Make codes, or fit them anew where what was asked since says more than captions did, or rows are many more."""
+        """Get the files ready; fit codes anew where what was asked since says more than captions did, or rows are many more."""
         with self._store.snapshot():
             if len(self._store) >= MANY:
                 self._now = None
                 with suppress(OSError, ValueError), self._files.changing():
-                    self._fitted(self._brought_up(self._store.commit()))
+                    self._completed(self._brought_up(self._store.commit()), anew=True)
 
     def remember(self, queries: Rows) -> None:
         """Note what texts were asked of a large collection, as rows: what it is fitted to later."""
@@ -73,14 +74,22 @@ class Upkeep:
         self._now = None
         self._files.forget()
 
-    def manifest(self) -> Manifest | None:
-        """What the files hold, if they are of this moment; reads all of them, to be sure."""
-        kept = self._files.manifest()
-        commit = self._store.commit()
-        is_current = (
-            kept and (kept.commit, kept.stamp) == (commit.id, commit.stamp.hex()) and self._files.is_whole(kept)
-        )
-        return kept if is_current else None
+    def facts(self) -> SearchFacts | None:
+        """What was measured of the files, if there are to be any; reads all of them, to be sure of them."""
+        with self._store.snapshot():
+            commit, count = self._store.commit(), len(self._store)
+            if count < MANY:
+                return None
+            kept = self._files.manifest()
+            if (
+                kept is None
+                or (kept.commit, kept.stamp) != (commit.id, commit.stamp.hex())
+                or not self._files.is_whole(kept)
+            ):
+                return SearchFacts(count, 0, {}, "", 0, "", whole=False)
+        found = {reach.depth: reach.recall for reach in kept.reaches}
+        candidates = kept.reaches[0].candidates * kept.shards if kept.reaches else 0
+        return SearchFacts(count, candidates, found, kept.asked, kept.probes, kept.measured)
 
     # Making it --------------------------------------------------------------------------------------------------------
 
@@ -88,7 +97,7 @@ class Upkeep:
     def _files(self) -> Files:
         path = self._store.path
         if os.access(path.parent, os.W_OK):
-            return Files(path.with_name(f"{path.name}-search"))
+            return Files(path.with_name(f"{path.name}{FOLDER}"))
         return Files(places.cache_folder() / "search" / sha256(os.fsencode(path)).hexdigest()[:24])
 
     def _made(self, commit: Commit) -> Index:
@@ -117,12 +126,7 @@ class Upkeep:
                 return self._opened(kept)
             self._files.forget()
         with self._files.changing():
-            kept = self._brought_up(commit)
-            if not kept.fitted:
-                kept = self._fitted(kept)
-            elif kept.rows - kept.coded > TAIL and kept.coded:
-                kept = self._coded(kept)
-            return self._opened(kept)
+            return self._opened(self._completed(self._brought_up(commit), anew=False))
 
     def _opened(self, kept: Manifest) -> Large:
         if self._codes is None or self._codes[:2] != (kept.name, kept.coded):
@@ -170,30 +174,36 @@ class Upkeep:
 
     # Codes ------------------------------------------------------------------------------------------------------------
 
-    def _coded(self, kept: Manifest) -> Manifest:
-        """Give codes to the rows that came since codes were made."""
+    def _completed(self, kept: Manifest, *, anew: bool) -> Manifest:
+        """Have codes for all rows but the last few, fitted anew where that is worth it."""
+        if not kept.fitted or (anew and self._is_outdated(kept)):
+            return self._fitted(kept)
+        if kept.rows - kept.coded <= TAIL:
+            return kept
         codes = self._files.codes(kept)
-        if codes is None or kept.rows > GROWN * kept.fitted:
-            return self._fitted(replace(kept, fitted=0))
+        if codes is None:
+            raise ValueError(kept.name)
         codes.add(self._files.rows(kept)[kept.coded :])
         return self._put(kept, codes)
+
+    def _is_outdated(self, kept: Manifest) -> bool:
+        is_better = kept.asked != "queries" and len(self._files.queries(kept.dim)) >= ENOUGH
+        return is_better or not kept.probes or kept.rows > GROWN * kept.fitted
 
     def _fitted(self, kept: Manifest) -> Manifest:
         """Make codes of all rows, and measure what they find, with what was asked lately or else with captions."""
         asked = self._files.queries(kept.dim)
         enough = len(asked) >= ENOUGH
-        if kept.fitted and kept.rows <= GROWN * kept.fitted and (kept.asked == "queries" or not enough):
-            return kept
         probes = asked if enough else self._captions()
         rows = self._files.rows(kept)
         codes = Codes.made(rows, probes[::2])
-        found = recall.reaches(codes, rows, probes[1::2])
         now = replace(
             kept,
             fitted=kept.rows,
             asked="queries" if enough else "captions",
             probes=len(probes[1::2]),
-            reaches=tuple(found),
+            shards=len(codes.shards),
+            reaches=tuple(recall.reaches(codes, rows, probes[1::2])),
             measured=datetime.now(UTC).date().isoformat(),
         )
         return self._put(now, codes)

@@ -304,6 +304,40 @@ class Filter:
     metadata: Mapping[str, str | float | bool] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class SearchFacts:
+    """How a large collection is searched.
+
+    Attributes:
+        vectors: how many are searched.
+        candidates: how many of them are compared for ten hits; 0: all of them.
+        recall: share of the ten best that are found, at each number of hits that was measured; empty where nothing was.
+        asked: "captions", a list of texts that comes with glimpse, or "queries", what was asked of this collection lately.
+        probes: how many of these it was measured with.
+        measured: when, an ISO date.
+        whole: whether the files that it is searched with are of this moment and undamaged; the next search mends them.
+    """
+
+    vectors: int
+    candidates: int
+    recall: Mapping[int, float]
+    asked: str
+    probes: int
+    measured: str
+    whole: bool = True
+
+    def __str__(self) -> str:
+        if not self.whole:
+            return "the files beside the collection are not up to date: the next search sees to it"
+        if not self.candidates:
+            return f"exact, of {self.vectors} vectors"
+        found = ", ".join(f"recall@{depth} {share:.4f}" for depth, share in self.recall.items())
+        asked = f"{self.probes} {'captions' if self.asked == 'captions' else 'texts that were asked'}"
+        return (
+            f"{found}, with {asked}; {self.candidates} candidates of {self.vectors} vectors, measured {self.measured}"
+        )
+
+
 STAGES = ("reading", "decoding", "encoding", "storing")
 
 

@@ -86,8 +86,7 @@ def _did_something(report: Report) -> bool:
 
 
 def _matters(collection: Collection, roots: Sequence[str], path: str, wishes: Wishes) -> bool:
-    own = {f"{collection.path}{suffix}" for suffix in pipeline.FILES}
-    return path not in own and any(folder.allows(root, path, wishes.selection) for root in roots)
+    return not pipeline.is_own(collection, path) and any(folder.allows(root, path, wishes.selection) for root in roots)
 
 
 def _items(roots: Sequence[str], changed: Sequence[str], wishes: Wishes) -> Iterator[Item | Failure]:

@@ -47,7 +47,7 @@ class Manifest:
         rows: how many; `live` of them have not gone from the collection since.
         rows_sum, facts_sum: CRC-32 of both.
         dead: places of rows that are no more.
-        coded: how many rows have codes, 0 where there are none.
+        coded: how many rows have codes, 0 where there are none; in how many `shards`.
         fitted: how many rows there were when the codes' coordinates were fitted.
         asked: "captions" or "queries": what the codes were fitted to and measured with; `probes` how many.
         reaches: what was measured.
@@ -63,6 +63,7 @@ class Manifest:
     facts_sum: int = 0
     dead: tuple[int, ...] = ()
     coded: int = 0
+    shards: int = 0
     fitted: int = 0
     asked: str = ""
     probes: int = 0
