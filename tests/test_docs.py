@@ -159,7 +159,7 @@ def test_heavy_libraries_are_imported_only_by_their_adapters():
         "click": {"cli.py"},
     }
     homes |= {"pandas": {"automm/columns.py"}, "torch": {"runtimes/torch.py"}, "watchfiles": {"watching.py"}}
-    homes |= {"faiss": {"search/codes.py", "search/scan.py"}}
+    homes |= {"faiss": {"search/flat.py", "search/lists.py", "search/scan.py"}}
     homes |= {"fsspec": {"sources/remote.py"}, "pathspec": {"sources/_rules.py"}}
     package = ROOT / "src" / "glimpse"
     for path in package.rglob("*.py"):

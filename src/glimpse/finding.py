@@ -88,14 +88,16 @@ def _each_once(index: Index, places: NDArray[np.intp], wanted: Wanted) -> NDArra
         items = items[items != wanted.without]
     if wanted.frames:
         return places
-    _, firsts = np.unique(items, return_index=True)
-    return places[np.sort(firsts)]
+    firsts: dict[int, int] = {}
+    for number, item in enumerate(items.tolist()):
+        firsts.setdefault(item, number)
+    return places[list(firsts.values())]
 
 
 def _named(store: Store, index: Index, queries: Rows, found: Sequence[Found], wanted: Wanted) -> list[list[Hit]]:
     """Rows → hits, with what the collection says of their items."""
-    every = np.unique(np.concatenate([places for places, _ in found]))
-    named = store.named(np.unique(index.items[every]).tolist())
+    every = np.asarray(sorted({place for places, _ in found for place in places.tolist()}), np.intp)
+    named = store.named(index.items[every].tolist())
     _check(store, index, every)
     return [_hits_of(store, index, query, one, wanted, named) for query, one in zip(queries, found, strict=True)]
 

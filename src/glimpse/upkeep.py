@@ -18,11 +18,14 @@ from glimpse.errors import StorageError
 from glimpse.search import Index, recall
 from glimpse.search.codes import Codes
 from glimpse.search.files import Files, Manifest
+from glimpse.search.halves import Halves
 from glimpse.search.large import Large
+from glimpse.search.recall import Reach
 from glimpse.store import Commit, Store
 from glimpse.values import Rows, SearchFacts
 
 MANY = 50_000  # rows; fewer are read from the collection and compared in less time than it takes to open files and load FAISS
+VERY_MANY = 4_000_000  # rows; their codes are put into lists, of which a query scans some, if that finds enough
 TAIL = 20_000  # rows without codes, which are compared one by one
 DEAD = 0.05  # of the rows; with more of them gone, the files are made anew
 GROWN = 2.0  # times as many rows as codes were fitted to: they are fitted anew
@@ -101,32 +104,22 @@ class Upkeep:
         return Files(places.cache_folder() / "search" / sha256(os.fsencode(path)).hexdigest()[:24])
 
     def _made(self, commit: Commit) -> Index:
+        kept = self._files.manifest()
+        if kept and _is_of(kept, commit):
+            with suppress(OSError, ValueError):
+                return self._opened(kept)
+            self._files.forget()
         count = len(self._store)
         if count < MANY:
             return self._store.exact()
-        with suppress(OSError, ValueError):
-            return self._large(commit)
+        with suppress(OSError, ValueError), self._files.changing():
+            return self._opened(self._completed(self._brought_up(commit), anew=False))
         generation = self._store.generation
         if generation and count * generation.dim * 4 > IN_MEMORY:
             raise StorageError(
                 f"{self._files.folder}: what a search of {count} vectors needs cannot be written there: make room, and check the folder"
             )
         return self._store.exact()
-
-    def _large(self, commit: Commit) -> Large:
-        """Open the files, after they were brought up to date where they have to be.
-
-        Raises:
-            OSError: they cannot be written.
-            ValueError: they changed under our eyes.
-        """
-        kept = self._files.manifest()
-        if kept and (kept.commit, kept.stamp) == (commit.id, commit.stamp.hex()):
-            with suppress(OSError, ValueError):
-                return self._opened(kept)
-            self._files.forget()
-        with self._files.changing():
-            return self._opened(self._completed(self._brought_up(commit), anew=False))
 
     def _opened(self, kept: Manifest) -> Large:
         if self._codes is None or self._codes[:2] != (kept.name, kept.coded):
@@ -139,7 +132,7 @@ class Upkeep:
     def _brought_up(self, commit: Commit) -> Manifest:
         """Have the files hold the rows of a commit, by what came and went since, or from the beginning."""
         kept = self._files.manifest()
-        if kept and (kept.commit, kept.stamp) == (commit.id, commit.stamp.hex()):
+        if kept and _is_of(kept, commit):
             return kept
         if kept and self._store.knows(Commit(kept.commit, bytes.fromhex(kept.stamp))):
             with suppress(OSError, ValueError):
@@ -196,14 +189,14 @@ class Upkeep:
         enough = len(asked) >= ENOUGH
         probes = asked if enough else self._captions()
         rows = self._files.rows(kept)
-        codes = Codes.made(rows, probes[::2])
+        codes, reaches = _made(rows, probes)
         now = replace(
             kept,
             fitted=kept.rows,
             asked="queries" if enough else "captions",
             probes=len(probes[1::2]),
             shards=len(codes.shards),
-            reaches=tuple(recall.reaches(codes, rows, probes[1::2])),
+            reaches=tuple(reaches),
             measured=datetime.now(UTC).date().isoformat(),
         )
         return self._put(now, codes)
@@ -213,3 +206,18 @@ class Upkeep:
         self._files.keep(now)
         self._codes = (now.name, now.coded, codes)
         return now
+
+
+def _made(rows: Halves, probes: Rows) -> tuple[Codes, list[Reach]]:
+    """Codes, shaped by one half of what is asked and measured with the other: in lists if they are worth it, else flat."""
+    fit, held = probes[::2], probes[1::2]
+    if len(rows) >= VERY_MANY and len(held):
+        codes = Codes.made(rows, fit, round(len(rows) ** 0.5))
+        if reaches := recall.reaches(codes, rows, held):
+            return codes, reaches
+    codes = Codes.made(rows, fit)
+    return codes, recall.reaches(codes, rows, held)
+
+
+def _is_of(kept: Manifest, commit: Commit) -> bool:
+    return (kept.commit, kept.stamp) == (commit.id, commit.stamp.hex())

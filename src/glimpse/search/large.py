@@ -68,7 +68,7 @@ class Large:
         reach = next((one for one in self.reaches if one.depth >= k), None) if among is None else None
         if self.codes and reach and len(queries) < MANY_BY_CODES:
             turned = self.codes.turn.queries(queries)
-            return [self._by_codes(*pair, k, reach.candidates) for pair in zip(queries, turned, strict=True)]
+            return [self._by_codes(*pair, k, reach) for pair in zip(queries, turned, strict=True)]
         return self._by_rows(queries, k, among)
 
     def _by_rows(self, queries: Rows, k: int, among: Mask | None) -> list[Found]:
@@ -81,11 +81,11 @@ class Large:
             return scan.nearest(self.rows, queries, k, chosen)
         return products.nearest(self.rows, queries, k, None if chosen is None else np.flatnonzero(chosen))
 
-    def _by_codes(self, query: NDArray[np.float32], turned: NDArray[np.float32], k: int, count: int) -> Found:
+    def _by_codes(self, query: NDArray[np.float32], turned: NDArray[np.float32], k: int, reach: Reach) -> Found:
         """Have every shard name candidates and compare them; a core for each."""
         assert self.codes  # noqa: S101  (see `search`)
         work = [
-            self._pool.submit(self._of_shard, number, query, turned, count) for number in range(len(self.codes.shards))
+            self._pool.submit(self._of_shard, number, query, turned, reach) for number in range(len(self.codes.shards))
         ]
         parts = [self._of_tail(query), *(one.result() for one in work)]
         places, scores = np.concatenate([one[0] for one in parts]), np.concatenate([one[1] for one in parts])
@@ -98,9 +98,9 @@ class Large:
         best = order[ranking.best(scores[order], k)]
         return places[best], scores[best]
 
-    def _of_shard(self, number: int, query: NDArray[np.float32], turned: NDArray[np.float32], count: int) -> Found:
+    def _of_shard(self, number: int, query: NDArray[np.float32], turned: NDArray[np.float32], reach: Reach) -> Found:
         assert self.codes  # noqa: S101
-        offered = self.codes.candidates(number, turned[None], count)[0]
+        offered = self.codes.candidates(number, turned[None], reach.candidates, reach.probes)[0]
         places = np.sort(offered[offered >= 0])
         return places, cosines(self.rows[places], query)
 

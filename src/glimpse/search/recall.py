@@ -5,7 +5,7 @@ codes offer. What is asked are texts: for those, codes and graphs that were tune
 arXiv 2505.17810).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from itertools import pairwise
@@ -21,6 +21,12 @@ from glimpse.values import Rows
 DEPTHS = (10, 100)  # hits that are asked for
 WANTED = 0.999
 WIDEST = 8192  # candidates of a shard; where more were needed, comparing all rows takes no longer
+PROBED = (
+    1 / 32,
+    1 / 16,
+    1 / 8,
+    1 / 4,
+)  # shares of lists that are scanned; where more were needed, flat codes take no longer
 _LADDER = [round(64 * 2 ** (step / 2)) for step in range(15)]  # to WIDEST
 
 
@@ -32,11 +38,13 @@ class Reach:
         depth: hits asked for.
         candidates: of each shard.
         recall: share of the best `depth` rows that are among them.
+        probes: lists of each shard that are scanned, where there are lists.
     """
 
     depth: int
     candidates: int
     recall: float
+    probes: int = 0
 
 
 def captions() -> list[str]:
@@ -56,13 +64,19 @@ def reaches(codes: Codes, rows: Halves, queries: Rows) -> list[Reach]:
         return []
     depths = [depth for depth in DEPTHS if depth < len(rows)]
     exact = [places for places, _ in products.nearest(rows, queries, max(depths, default=1))]
-    ranks = _ranks(codes, codes.turn.queries(queries), exact)
-    return [reach for depth in depths if (reach := _fewest(np.stack([own[:depth] for own in ranks]), depth))]
+    ranks = {probes: _ranks(codes, queries, exact, probes) for probes in _probes(codes)}
+    return [reach for depth in depths if (reach := _least(ranks, depth))]
 
 
-def _ranks(codes: Codes, turned: Rows, exact: Sequence[NDArray[np.intp]]) -> list[NDArray[np.intp]]:
+def _probes(codes: Codes) -> list[int]:
+    """How many lists may be scanned."""
+    return [max(1, round(share * len(codes.centroids))) for share in PROBED] if len(codes.centroids) else [0]
+
+
+def _ranks(codes: Codes, queries: Rows, exact: Sequence[NDArray[np.intp]], probes: int) -> list[NDArray[np.intp]]:
     """Where among the candidates of its shard each row stands that an exact search finds; WIDEST where it does not."""
-    offered = [codes.candidates(number, turned, WIDEST) for number in range(len(codes.shards))]
+    turned = codes.turn.queries(queries)
+    offered = [codes.candidates(number, turned, WIDEST, probes) for number in range(len(codes.shards))]
     return [np.min([_places_in(places[query], own) for places in offered], axis=0) for query, own in enumerate(exact)]
 
 
@@ -72,9 +86,13 @@ def _places_in(offered: NDArray[np.int64], wanted: NDArray[np.intp]) -> NDArray[
     return np.where(offered[order[near]] == wanted, order[near], WIDEST)
 
 
-def _fewest(ranks: NDArray[np.intp], depth: int) -> Reach | None:
-    """The step of the ladder above the first that finds enough: the next queries are not those that were asked."""
-    for enough, candidates in pairwise([*_LADDER, WIDEST]):
-        if (ranks < enough).mean() >= WANTED:
-            return Reach(depth, candidates, float((ranks < candidates).mean()))
+def _least(ranks: Mapping[int, Sequence[NDArray[np.intp]]], depth: int) -> Reach | None:
+    """The fewest probes that find enough with any number of candidates, and the fewest candidates with them."""
+    for probes, of_queries in ranks.items():
+        own = np.stack([one[:depth] for one in of_queries])
+        for enough, candidates in pairwise(
+            [*_LADDER, WIDEST]
+        ):  # a step more: the next queries are not those that were asked
+            if (own < enough).mean() >= WANTED:
+                return Reach(depth, candidates, float((own < candidates).mean()), probes)
     return None
