@@ -35,12 +35,17 @@ crash: .venv/dev  ## kill, stop and starve indexing runs at 200 random moments e
 fuzz: .venv/dev  ## 100,000 damaged files through sniffing and decoding
 	$(BIN)/python tools/fuzz --runs 100000 --artifacts build/fuzz
 
-bench: .venv/bench  ## print our speed beside transformers', as ratios from one run
+bench: .venv/bench  ## print our speed beside others', as ratios from one run (two hours; leave the machine alone)
+	$(BIN)/python benchmarks/indexing.py
 	$(BIN)/python benchmarks/encoder.py
+	$(BIN)/python benchmarks/towers.py
 	$(BIN)/python benchmarks/peak.py
 	$(BIN)/python benchmarks/engines.py
+	$(BIN)/python benchmarks/decode.py
+	$(BIN)/python benchmarks/fidelity.py
 	$(BIN)/python benchmarks/ingest.py
 	$(BIN)/python benchmarks/text_query.py
+	$(BIN)/python benchmarks/search.py
 	$(BIN)/python benchmarks/cold_start.py
 	$(BIN)/python benchmarks/report.py
 

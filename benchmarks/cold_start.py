@@ -1,30 +1,30 @@
 """How long a command takes from its start to its end: whole processes, files in memory, compiled towers on disk.
 
-The collection has 10,000 items with random vectors of the model's width; the query goes through its text tower.
+Collections have vectors of the shape that CLIP's have (vectors.py), of the model's width; the query goes through its text tower. What
+glimpse derives from a collection is made before.
 """
 
 import argparse
 import statistics
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 import checkpoint
+import collections_of_vectors
 import glimpse
 import measure
-from glimpse.places import default_collection
-from glimpse.values import Embedding, Item
+import vectors
 from measure import Limit, Result
 
-ITEMS, BATCH = 10_000, 1000
+SIZES = {10_000: 1.0, 1_000_000: 1.3}  # items → the limit of a search in seconds
 BIN = Path(sys.executable).parent
-COMMANDS: dict[str, tuple[list[str], float | None]] = {  # what is typed → its parts, and the limit in seconds
+
+Commands = Mapping[str, tuple[Sequence[str], float | None]]  # what is typed → its parts, and the limit in seconds
+PLAIN: Commands = {
     "glimpse --help": ([str(BIN / "glimpse"), "--help"], 0.2),
-    'glimpse search "a carriage"': ([str(BIN / "glimpse"), "search", "a carriage"], 1.0),
     'python -c "import glimpse"': ([sys.executable, "-c", "import glimpse"], None),
     "python -c pass (nothing but Python)": ([sys.executable, "-c", "pass"], None),
 }
@@ -33,14 +33,15 @@ COMMANDS: dict[str, tuple[list[str], float | None]] = {  # what is typed → its
 def main() -> None:
     asked = _arguments()
     measure.prepare()
-    _make_collection(checkpoint.make(asked.model))
-    work = {name: partial(_run, command) for name, (command, _) in COMMANDS.items()}
+    encoder = glimpse.load(checkpoint.make(asked.model))
+    commands = {**PLAIN, **{_name(size): _search(encoder, size) for size in asked.sizes}}
+    work = {name: partial(_run, command) for name, (command, _) in commands.items()}
     times = measure.in_turn(work, asked.rounds)
     measure.finish(
         Result(
             question=checkpoint.result_name("cold_start", asked.model),
-            setup={"model": asked.model, "items": ITEMS, "runs of each": asked.rounds},
-            limits=[_limit(name, taken, COMMANDS[name][1]) for name, taken in times.items()],
+            setup={"model": asked.model, "runs of each": asked.rounds},
+            limits=[_limit(name, taken, commands[name][1]) for name, taken in times.items()],
         ),
         keep=asked.keep,
     )
@@ -49,34 +50,21 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default=checkpoint.DEFAULT, choices=checkpoint.SIZES)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[*SIZES], help="how many items the collections have")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--no-keep", dest="keep", action="store_false", help="print only, write no results")
     return parser.parse_args()
 
 
-def _make_collection(folder: Path) -> None:
-    """Fill the default collection (of the benchmarks' own data folder) anew; one query compiles the text tower."""
-    measure.say(f"making a collection of {ITEMS} items")
-    encoder = glimpse.load(folder)
-    path = default_collection()
-    for suffix in ("", "-wal", "-shm"):
-        Path(f"{path}{suffix}").unlink(missing_ok=True)
-    random = np.random.default_rng(0)
+def _name(size: int) -> str:
+    return f'glimpse search "a carriage", {size:,} items'
+
+
+def _search(encoder: glimpse.Encoder, size: int) -> tuple[Sequence[str], float | None]:
+    path = collections_of_vectors.make(vectors.make(size, encoder.dim), encoder)
     with glimpse.Collection(path, encoder) as collection:
-        for start in range(0, ITEMS, BATCH):
-            collection.add([_item(i) for i in range(start, start + BATCH)], _rows(random, encoder.dim))
-        collection.search("a carriage")
-
-
-def _item(place: int) -> Embedding:
-    """An item that was never a file, and a digest of its own."""
-    key = f"/pictures/{place:05}.jpg"
-    return Embedding(Item(key, size=0, mtime_ns=0, origin=("folder", key)), place.to_bytes(32))
-
-
-def _rows(random: np.random.Generator, dim: int) -> np.ndarray:
-    rows = random.standard_normal((BATCH, dim), np.float32)
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        collection.prepare_search()
+    return [str(BIN / "glimpse"), "search", "--collection", str(path), "a carriage"], SIZES.get(size)
 
 
 def _run(command: Sequence[str]) -> None:

@@ -177,15 +177,10 @@ def _watched(seen: list[tuple[int, float, float]], before: float) -> Iterator[ob
 def _used(*kinds: str) -> float:
     """Megabytes of this process and of its workers: memory that several share counts in parts (Linux)."""
     children = subprocess.run(["pgrep", "-P", str(os.getpid())], capture_output=True, text=True, check=False).stdout
-    return sum(_share(process, kinds or ("Pss:",)) for process in [str(os.getpid()), *children.split()]) / MEGABYTE
-
-
-def _share(process: str, kinds: Sequence[str]) -> int:
-    try:
-        lines = Path(f"/proc/{process}/smaps_rollup").read_text("utf-8").splitlines()
-    except OSError:  # it has just ended
-        return 0
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(tuple(kinds)))
+    return (
+        sum(measure.shares(process, *(kinds or ("Pss:",))) for process in [str(os.getpid()), *children.split()])
+        / MEGABYTE
+    )
 
 
 if __name__ == "__main__":

@@ -25,7 +25,10 @@ RESULTS = Path(__file__).parent / "results"
 BUSY = 0.5  # a load from before the start that makes figures doubtful
 SAME = 0.99999  # cosine above which two libraries compute the same in float32
 PEER = "transformers"  # what ours is compared with, where a result does not say otherwise
-_LIBRARIES = ("glimpse-search", "openvino", "onnxruntime", "numpy", "pillow", "tokenizers", "torch", "transformers")
+_LIBRARIES = (
+    *("glimpse-search", "openvino", "onnxruntime", "numpy", "pillow", "tokenizers", "torch", "transformers"),
+    *("sentence-transformers", "fastembed", "faiss-cpu", "usearch", "lancedb"),
+)
 
 Work = Callable[[], Any]
 
@@ -56,6 +59,14 @@ def require_peers() -> None:
         )
         sys.exit(2)
     os.environ["HF_HUB_OFFLINE"] = "1"  # the checkpoint is on disk: nothing to ask the hub for
+
+
+def installed(library: str) -> bool:
+    """Whether a peer that a benchmark can do without is installed; says so where it is not."""
+    found = importlib.util.find_spec(library) is not None
+    if not found:
+        say(f"{library} is not installed: it is left out")
+    return found
 
 
 def machine() -> dict[str, Any]:
@@ -143,6 +154,15 @@ class Agreement:
 
 
 @dataclass(frozen=True, slots=True)
+class Recall:
+    """The share of the exact answer that was found, and what it must reach; a floor of None is for information."""
+
+    what: str
+    share: float
+    floor: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Engine:
     """What `glimpse verify` found of one engine: cosines to float32, share of the ten pictures found, pictures a second."""
 
@@ -155,6 +175,18 @@ class Engine:
 
 
 @dataclass(frozen=True, slots=True)
+class Drift:
+    """How far a short cut takes vectors from exact ones (`verify.drift`); `share` is that of the pictures that it is taken for."""
+
+    what: str
+    share: float
+    mean: float
+    low: float
+    overlap: float
+    passes: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """The answer to one question, as it is kept in `results/`; `peer` is the library that ours is compared with."""
 
@@ -164,7 +196,9 @@ class Result:
     comparisons: Sequence[Comparison] = ()
     limits: Sequence[Limit] = ()
     agreements: Sequence[Agreement] = ()
+    recalls: Sequence[Recall] = ()
     engines: Sequence[Engine] = ()
+    drifts: Sequence[Drift] = ()
     peer: str = PEER
     date: str = field(default_factory=lambda: datetime.now(UTC).date().isoformat())
     machine: Mapping[str, Any] = field(default_factory=machine)
@@ -216,6 +250,20 @@ def fastest(times: Mapping[str, Sequence[float]]) -> str:
     return min(times, key=lambda name: statistics.median(times[name]))
 
 
+def own_memory(process: str = "self") -> float:
+    """Megabytes that a process has for itself (Linux): files that it has mapped are the system's to keep or to drop."""
+    return shares(process, "Pss_Anon:", "Pss_Shmem:") / 1e6
+
+
+def shares(process: str, *kinds: str) -> int:
+    """Bytes of these kinds, of /proc/PID/smaps_rollup: what several processes share counts in parts; 0 where it has ended."""
+    try:
+        lines = Path(f"/proc/{process}/smaps_rollup").read_text("utf-8").splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(kinds))
+
+
 def lowest_cosine(some: NDArray[np.float32], others: NDArray[np.float32]) -> float:
     """The lowest cosine between rows (n, dim) in the same place."""
     a, b = (rows.astype(np.float64) / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (some, others))
@@ -244,7 +292,9 @@ def tables(result: Mapping[str, Any]) -> str:
         "limits": (("", "measured", "rounds", "target", ""), _limit),
         "figures": (("every figure", "median", "90th percentile", "rounds"), _figure),
         "agreements": (("lowest cosine between the two", "", "must exceed"), _agreement),
+        "recalls": (("found of the exact answer", "share", "target", ""), _recall),
         "engines": (("", "cosine", "0.1 percentile", "top 10", "images/s", "times"), _engine),
+        "drifts": (("", "decoded smaller", "cosine", "0.1 percentile", "top 10", "gate"), _drift),
     }
     return "\n\n".join(
         table(head, [row(one) for one in result[name]]) for name, (head, row) in layouts.items() if result.get(name)
@@ -271,9 +321,19 @@ def _agreement(one: Mapping[str, Any]) -> list[str]:
     return [one["what"], f"{one['lowest']:.7f}", "" if one["floor"] is None else f"{one['floor']}"]
 
 
+def _recall(one: Mapping[str, Any]) -> list[str]:
+    target, met = _target(one["floor"], "≥ {:g}", met=one["share"] >= (one["floor"] or 0))
+    return [one["what"], f"{one['share']:.4f}", target, met]
+
+
 def _engine(one: Mapping[str, Any]) -> list[str]:
     fidelity = [f"{one['mean']:.6f}", f"{one['low']:.6f}", f"{one['overlap']:.3f}"]
     return [one["what"], *fidelity, _short(one["rate"]), f"{one['times']:.2f}"]
+
+
+def _drift(one: Mapping[str, Any]) -> list[str]:
+    fidelity = [f"{one['mean']:.6f}", f"{one['low']:.6f}", f"{one['overlap']:.3f}"]
+    return [one["what"], f"{one['share']:.0%}", *fidelity, "met" if one["passes"] else "missed"]
 
 
 def _target(target: float | None, form: str, *, met: bool) -> tuple[str, str]:
