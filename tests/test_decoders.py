@@ -110,3 +110,87 @@ def test_every_odd_file_ends_as_the_manifest_says_or_with_a_code():
             image.decode(data)
         else:
             code_of(data)
+
+
+# JPEGs, decoded smaller than they are
+
+
+def at_least(*size):
+    return lambda *_: size
+
+
+@pytest.mark.parametrize(
+    ("needed", "size", "shown"),
+    [
+        ((251, 100), (500, 250), (500, 250)),  # of 1,000 × 500: half, for a quarter would be too little
+        ((250, 125), (250, 125), (250, 125)),
+        ((1, 1), (125, 63), (125, 62.5)),
+        ((501, 1), (1000, 500), (1000, 500)),
+        ((5000, 5000), (1000, 500), (1000, 500)),
+    ],
+)
+def test_a_jpeg_is_decoded_to_no_less_than_is_asked_for(needed, size, shown):
+    data = encoded("JPEG", noise(1, (1000, 500)))
+    picture, part = image.reduced(image.opened(data), at_least(*needed))
+    assert picture.size == size
+    assert part == shown
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}])
+def test_every_kind_of_jpeg_can_be_made_smaller(mode, options):
+    data = encoded("JPEG", noise(1, (400, 300)).resize((401, 299)).convert(mode), **options)
+    picture, part = image.reduced(image.opened(data), at_least(100, 70))
+    assert (picture.mode, picture.size, part) == (mode, (101, 75), (100.25, 74.75))
+
+
+def test_pictures_of_several_frames_too():
+    data = encoded("MPO", noise(1, (400, 300)), save_all=True, append_images=[noise(2, (400, 300))])
+    assert image.opened(data).format == "MPO"
+    picture, part = image.reduced(image.opened(data), at_least(100, 75))
+    assert (picture.size, part) == ((100, 75), (100, 75))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF", "GIF", "JPEG2000", "AVIF"])
+def test_other_formats_are_decoded_in_full(kind):
+    picture, part = image.reduced(image.opened(encoded(kind, noise(1, (400, 300)))), at_least(10, 10))
+    assert (picture.size, part) == ((400, 300), None)
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}])
+def test_a_jpeg_cut_short_fails_in_small_as_it_does_in_full(options):
+    whole = encoded("JPEG", noise(2, (900, 800)), **options)
+    for tenth in range(1, 10):
+        data = whole[: len(whole) * tenth // 10]
+        assert code_in_small(data) == code_of(data)
+
+
+def test_the_ceiling_is_of_the_full_size(monkeypatch):
+    monkeypatch.setattr(image, "MAX_PIXELS", 10_000)
+    data = encoded("JPEG", noise(1, (400, 300)))
+    assert code_in_small(data) == "bomb"
+
+
+def code_in_small(data: bytes) -> str:
+    """How it fails, or "", where an eighth of each side is enough."""
+    try:
+        image.reduced(image.opened(data), at_least(1, 1))
+    except BadItem as error:
+        return error.code
+    return ""
+
+
+@pytest.mark.filterwarnings("ignore")  # odd files make Pillow warn
+def test_odd_jpegs_end_in_small_as_they_do_in_full():
+    looked_at = 0
+    for path in sorted(shared("data/odd").rglob("*")):
+        if path.name.startswith(("timeout-", "oom-")) or not path.is_file() or path.read_bytes()[:2] != b"\xff\xd8":
+            continue
+        looked_at += 1
+        try:
+            image.decode(path.read_bytes())
+            code = ""
+        except BadItem as error:
+            code = error.code
+        assert code_in_small(path.read_bytes()) == code, path.name
+    assert looked_at > 20

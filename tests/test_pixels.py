@@ -6,7 +6,7 @@ from PIL import Image, ImageCms
 
 import glimpse
 from conftest import GOLDENS, noise, shared
-from glimpse.pixels import prepare, upright
+from glimpse.pixels import least, prepare, upright
 from glimpse.values import PixelRules
 
 RULES = PixelRules(size=32, resize_to=32)
@@ -258,3 +258,54 @@ def test_all_turned_photographs_look_alike(way):
     assert len(small) == 8
     for one in small[1:]:
         assert np.corrcoef(small[0].ravel(), one.ravel())[0, 1] > 0.95
+
+
+# Pictures that were decoded smaller than they are
+
+
+@pytest.mark.parametrize(
+    ("mode", "size", "needed"),
+    [
+        ("shortest", (1000, 500), (200, 100)),
+        ("shortest", (500, 1000), (100, 200)),
+        ("squash", (1000, 500), (100, 100)),
+        ("longest", (1000, 500), (100, 50)),
+        ("longest", (5000, 1), (100, 2)),
+    ],
+)
+def test_how_small_a_picture_may_get(mode, size, needed):
+    assert least(PixelRules(size=50, resize_to=50, resize_mode=mode), 2.0)(*size) == needed
+
+
+def photograph(size) -> Image.Image:
+    """Smooth, with a grid of edges: what shifts shows, what is only blurred a little does not."""
+    y, x = np.mgrid[: size[1], : size[0]]
+    waves = [128 + 60 * np.sin(x / a) * np.cos(y / b) for a, b in ((37, 53), (71, 29), (43, 67))]
+    return Image.fromarray((np.stack(waves, -1) + 40 * ((x // 90 + y // 70) % 2)[..., None]).astype(np.uint8))
+
+
+@pytest.mark.parametrize("mode", ["shortest", "longest", "squash"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_part_of_a_pixel_at_the_end_is_no_picture_whichever_way_it_is_turned(orientation, mode):
+    """1,001 × 705 pixels become 126 × 89: taken for whole, the far side would be off by most of a pixel."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = io.BytesIO()
+    photograph((1001, 705)).save(file, "JPEG", exif=exif, quality=95)
+    rules = PixelRules(size=56, resize_to=56, resize_mode=mode)
+    exact = prepare(Image.open(file), rules).astype(int)
+    picture = Image.open(file)
+    picture.draft(None, (125, 88))
+    assert picture.size == (126, 89)
+    smaller = prepare(picture, rules, shown=(1001 / 8, 705 / 8)).astype(int)
+    assert np.abs(smaller - exact).max() <= 12
+    assert np.abs(smaller - exact).mean() < 1
+    as_if_whole = prepare(picture, rules).astype(int)
+    assert np.abs(as_if_whole - exact).mean() > 2 * np.abs(smaller - exact).mean()
+
+
+def test_transparency_is_resized_within_the_box_too():
+    picture = Image.new("RGBA", (9, 9), (255, 0, 0, 255))
+    picture.paste((0, 0, 255, 255), (8, 0, 9, 9))  # no part of what is shown
+    shown = prepare(picture, PixelRules(size=8, resize_to=8, interpolation="nearest"), parity=True, shown=(8, 9))
+    assert (shown == (255, 0, 0)).all()

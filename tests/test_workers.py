@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import glimpse
 from conftest import noise
 from glimpse import pixels, sources
 from glimpse.errors import WorkerError
@@ -311,3 +312,28 @@ def test_a_window_is_a_file(tmp_path):
         assert window.seekable()
         assert window.seek(70) == 70
         assert window.read(1) == b""
+
+
+@pytest.mark.parametrize("fidelity", ["fast", "exact"])
+def test_large_jpegs_are_made_as_the_encoder_makes_them(fidelity, tmp_path, golden):
+    noise(1, (700, 501)).save(tmp_path / "a.jpg")
+    encoder = glimpse.load(golden("hf-clip-gelu").folder, fidelity=fidelity)
+    rules = encoder.card.pixels
+    with Pool(Recipe(rules.size, rules, fidelity=fidelity), workers=1) as pool:
+        (frame,) = [event for event in pool.run(tasks(tmp_path)) if isinstance(event, Frame)]
+    assert np.array_equal(frame.pixels, encoder.prepare(tmp_path / "a.jpg"))
+
+
+def test_a_large_jpeg_is_not_too_small_once_it_is_decoded_smaller(tmp_path):
+    noise(1, (700, 500)).save(tmp_path / "a.jpg")
+    _, endings = run(tasks(tmp_path), fidelity="fast", min_side=500)
+    assert codes(endings) == {"a.jpg": ""}
+
+
+def test_thumbnails_of_large_jpegs(tmp_path):
+    noise(1, (1400, 1001)).save(tmp_path / "a.jpg", quality=95)
+    with Pool(Recipe(64, None), workers=1) as pool:
+        (frame,) = [event for event in pool.run(tasks(tmp_path)) if isinstance(event, Frame)]
+    in_full = pixels.thumbnail(Image.open(tmp_path / "a.jpg"), 64)
+    assert frame.pixels.shape == in_full.shape == (46, 64, 3)
+    assert np.abs(frame.pixels.astype(int) - in_full).mean() < 6

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import wraps
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from glimpse.collection import Collection
     from glimpse.encoder import Encoder
     from glimpse.store import Generation
-    from glimpse.values import Failure, Hit, Report, Sampling
+    from glimpse.values import Failure, Fidelity, Hit, Report, Sampling
 
 SHOWN_FAILURES = 20  # of a run; the ledger has them all
 FAILED_ITEMS, WRONG_USE, DEFECT, INTERRUPTED = 1, 2, 70, 130
@@ -106,6 +106,7 @@ class Engine:
     runtime: str
     precision: str
     device: str
+    fidelity: "Fidelity" = "fast"
 
     def load(self, model: str, *, parity: bool, precision: str = "auto", mixed: bool = False) -> "Encoder":
         """Load a model to be computed so; `precision` counts where the person left the choice to us."""
@@ -119,12 +120,13 @@ class Engine:
             device="auto" if self.device == "all" else self.device,
             devices="auto" if self.device == "all" else None,
             parity=parity,
+            fidelity=self.fidelity,
             progress=bool(sys.stderr and sys.stderr.isatty()),
         )
 
 
 def _engine(command: Command) -> Command:
-    """Give a command --runtime, --precision and --device, as one `engine`."""
+    """Give a command --runtime, --precision, --device and --fidelity, as one `engine`."""
 
     @click.option("--runtime", default="auto", show_default=True, help="openvino, torch, onnx, or numpy (slow, exact).")
     @click.option(
@@ -136,9 +138,18 @@ def _engine(command: Command) -> Command:
     @click.option(
         "--device", default="auto", show_default=True, help="cpu, cuda:0, ..., or all: a process for every GPU."
     )
+    @click.option(
+        "--fidelity",
+        default="fast",
+        show_default=True,
+        type=click.Choice(["fast", "exact"]),
+        help="fast: large JPEGs are decoded no larger than need be; exact: in full.",
+    )
     @wraps(command)
-    def with_engine(*arguments: Any, runtime: str, precision: str, device: str, **options: Any) -> Any:
-        return command(*arguments, engine=Engine(runtime, precision, device), **options)
+    def with_engine(
+        *arguments: Any, runtime: str, precision: str, device: str, fidelity: "Fidelity", **options: Any
+    ) -> Any:
+        return command(*arguments, engine=Engine(runtime, precision, device, fidelity), **options)
 
     return with_engine
 
@@ -345,6 +356,15 @@ def _show_failures(failures: Sequence["Failure"], most: int | None = None) -> No
 @click.option("-k", "count", default=10, show_default=True, type=click.IntRange(1), help="How many at most.")
 @click.option("--frames", is_flag=True, help="Find frames rather than films: several of one film.")
 @click.option("--moments", is_flag=True, help="Show which parts of films answer.")
+@click.option(
+    "--in", "prefix", default="", metavar="FOLDER", help="Only what is in a folder, or has a key that begins so."
+)
+@click.option("--kind", type=click.Choice(["picture", "film"]), help="Only pictures, or only films.")
+@click.option("--after", metavar="DATE", help="Only files changed on this day or later, such as 2026-11-23.")
+@click.option("--before", metavar="DATE", help="Only files changed before this day.")
+@click.option(
+    "--where", "facts", multiple=True, metavar="NAME=VALUE", help="Only what its table says so of; several times."
+)
 @_collection
 @_model(None)
 @_json
@@ -353,6 +373,11 @@ def search(
     image: Path | None,
     key: str | None,
     count: int,
+    prefix: str,
+    kind: Literal["picture", "film"] | None,
+    after: str | None,
+    before: str | None,
+    facts: tuple[str, ...],
     collection: Path | None,
     model: str | None,
     *,
@@ -367,14 +392,48 @@ def search(
     """
     if sum(query is not None for query in (text, image, key)) != 1:
         raise UsageError("say what to look for: a text, --image FILE or --key KEY, and only one of them")
+    from glimpse.values import Filter  # noqa: PLC0415
+
+    among = Filter(_prefix(prefix), kind or "", _moment("--after", after), _moment("--before", before), _facts(facts))
+    options: dict[str, Any] = {"k": count, "among": among, "frames": frames, "moments": moments}
     with _open(collection, model) as photos:
-        if not len(photos):
+        if photos.generation is None:
             raise UsageError(f"{photos.path} is empty: `glimpse index FOLDER` fills it")
         if key is not None:
-            hits = photos.search(key=_full(key, photos), k=count, frames=frames, moments=moments)
+            hits = photos.search(key=_full(key, photos), **options)
         else:
-            hits = photos.search(text if text is not None else image, k=count, frames=frames, moments=moments)
+            hits = photos.search(text if text is not None else image, **options)
     _show_hits(hits, as_json=as_json)
+
+
+def _prefix(asked: str) -> str:
+    """What keys begin with: a folder of this machine may be named from where one stands."""
+    from glimpse.sources.folder import key_of  # noqa: PLC0415
+
+    if os.path.isdir(asked):  # noqa: PTH112  (Path's raises on some names)
+        return os.path.join(key_of(os.path.abspath(asked)), "")  # noqa: PTH100, PTH118  (a key is text)
+    return asked
+
+
+def _moment(option: str, asked: str | None) -> float | None:
+    """A day, or a moment, in seconds since 1970."""
+    from datetime import datetime  # noqa: PLC0415
+
+    if asked is None:
+        return None
+    try:
+        return datetime.fromisoformat(asked).timestamp()  # of a day, its first moment here
+    except (ValueError, OverflowError, OSError) as error:
+        raise UsageError(f"{option} is {asked!r}: give a day, such as 2026-11-23") from error
+
+
+def _facts(asked: Sequence[str]) -> dict[str, str]:
+    """What --where says."""
+    pairs = [one.partition("=") for one in asked]
+    strange = [one for one, (name, sign, _) in zip(asked, pairs, strict=True) if not (name and sign)]
+    if strange:
+        raise UsageError(f"--where is {strange[0]!r}: give NAME=VALUE")
+    return {name: value for name, _, value in pairs}
 
 
 def _full(key: str, photos: "Collection") -> str:
@@ -621,6 +680,7 @@ def status(collection: Path | None, *, as_json: bool) -> None:
     with _open(collection) as photos:
         made_by, failures = photos.generation, photos.failures()
         items, size, codes = photos.counts(), photos.path.stat().st_size, Counter(failure.code for failure in failures)
+        searched = photos.search_facts()
     if as_json:
         facts = {
             "collection": str(photos.path),
@@ -630,7 +690,8 @@ def status(collection: Path | None, *, as_json: bool) -> None:
         }
         facts |= {name: items[name] for name in ("pictures", "films", "frames")}
         model = asdict(made_by) if made_by else None
-        terminal.show_json(facts | {"model": model, "failures": [asdict(failure) for failure in failures]})
+        facts |= {"model": model, "search": asdict(searched) if searched else None}
+        terminal.show_json(facts | {"failures": [asdict(failure) for failure in failures]})
         return
     rows = [
         ["collection", str(photos.path)],
@@ -638,6 +699,7 @@ def status(collection: Path | None, *, as_json: bool) -> None:
         ["pictures", str(items["pictures"])],
         ["films", f"{items['films']}, with {items['frames']} frames" if items["films"] else "none"],
         ["model", f"{made_by.model}, {made_by.dim} dimensions, {made_by.precision}" if made_by else "none yet"],
+        ["search", str(searched) if searched else "exact"],
         ["failed", ", ".join(f"{count} {code}" for code, count in codes.items()) or "none"],
     ]
     terminal.show_table(["", ""], rows)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Literal, get_args, overload
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from glimpse.inputs import PictureLike
 from glimpse.models import formats
 from glimpse.models.formats import exported
 from glimpse.runtimes import Run, Tower
-from glimpse.values import Failure, ModelCard, Pixels, Rows
+from glimpse.values import Failure, Fidelity, Least, ModelCard, Pixels, Rows
 
 BATCH = 64  # pictures decoded ahead of the tower, and texts of like length that run together
 BATCH_ON_GPU = 256  # pictures, for each of several
@@ -38,6 +38,7 @@ def load(
     devices: Literal["auto"] | Sequence[str] | None = None,
     mixed: bool = False,
     parity: bool = False,
+    fidelity: Fidelity = "fast",
     progress: bool = False,
 ) -> "Encoder":
     """Load a model by name; its weights are fetched if they are not on disk.
@@ -52,11 +53,13 @@ def load(
         devices: several devices that share the pictures, a process for each; "auto" is every GPU.
         mixed: let int8 vectors into collections of float ones, and the other way round.
         parity: treat pictures as the reference libraries do: no EXIF orientation, no transparency, no colour profiles.
+        fidelity: "fast" decodes large JPEGs no larger than the model has use for (docs/pictures.md says what that changes);
+            "exact" takes no such short cut, and neither does parity.
         progress: show the hub client's progress bar while fetching.
 
     Raises:
         ModelError: there is no such model, or it cannot be fetched, read, or is not supported; says which.
-        UsageError: no such runtime, precision or device.
+        UsageError: no such runtime, precision, device or fidelity.
     """
     checkpoint = weights.locate(model, progress=progress)
     read = formats.read(checkpoint.folder, checkpoint.name, checkpoint.config)
@@ -68,6 +71,7 @@ def load(
         devices=devices,
         mixed=mixed,
         parity=parity,
+        fidelity=fidelity,
     )
 
 
@@ -81,6 +85,7 @@ class Encoder:
         devices: where pictures are computed; texts always on the first.
         mixed: whether its vectors may join those of another class of precision.
         parity: whether pictures are treated as the reference libraries do.
+        fidelity: "fast" where large JPEGs are decoded no larger than need be, else "exact".
     """
 
     def __init__(
@@ -93,6 +98,7 @@ class Encoder:
         devices: Literal["auto"] | Sequence[str] | None = None,
         mixed: bool = False,
         parity: bool = False,
+        fidelity: Fidelity = "fast",
     ) -> None:
         """Check the choices; reads no weights."""
         self.card: ModelCard = model.card
@@ -104,6 +110,7 @@ class Encoder:
         self.devices = _devices(device, devices, self._adapter.devices(), self.runtime)
         self.precision = _precision(precision, self._adapter.precisions(self.devices[0]), self.runtime)
         self.parity = parity
+        self.fidelity: Fidelity = "exact" if parity else _fidelity(fidelity)
         self.mixed = mixed
         self._model = model
         self._calibrated_by: str | None = None
@@ -210,7 +217,12 @@ class Encoder:
             BadItem: it cannot be read or decoded.
             UsageError: it is no picture at all.
         """
-        return pixels.prepare(inputs.opened(picture), self.card.pixels, parity=self.parity)
+        decoded, shown = inputs.opened(picture, self._least)
+        return pixels.prepare(decoded, self.card.pixels, parity=self.parity, shown=shown)
+
+    @cached_property
+    def _least(self) -> Least | None:
+        return pixels.least(self.card.pixels) if self.fidelity == "fast" else None
 
     def embed(self, prepared: Pixels) -> Rows:
         """Embed what `prepare` gave: uint8 (n, size, size, 3) → float32 (n, dim) unit rows."""
@@ -399,4 +411,10 @@ def _precision(asked: str, offered: Sequence[str], runtime: str) -> str:
         return offered[0]
     if asked not in offered:
         raise UsageError(f"precision {asked!r} is not to be had from {runtime} here: choose {' or '.join(offered)}")
+    return asked
+
+
+def _fidelity(asked: Fidelity) -> Fidelity:
+    if asked not in get_args(Fidelity):
+        raise UsageError(f"fidelity is {asked!r}: choose 'fast' or 'exact'")
     return asked

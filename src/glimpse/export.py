@@ -93,7 +93,7 @@ def pictures(encoder: Encoder, items: Listing, progress: Callable[[Progress], No
     found: dict[tuple[int, float], tuple[str, NDArray[np.float32]]] = {}  # by the place of the item, and the time in it
     failures = list(items.failures.values())
     ended = 0
-    with Pool(Recipe(rules.size, rules, parity=encoder.parity)) as pool:
+    with Pool(Recipe(rules.size, rules, parity=encoder.parity, fidelity=encoder.fidelity)) as pool:
         for batch in embedded(encoder, pool.run(map(Task, items)), Profile(1)):
             for frame, row in zip(batch.frames, batch.rows, strict=True):
                 key = frame_key(frame.item.key, frame.time)

@@ -13,7 +13,7 @@ from PIL import Image
 from glimpse.decoders import image as decoder
 from glimpse.errors import BadItem, UsageError
 from glimpse.sources.folder import read
-from glimpse.values import FAILURE_CODES, Named
+from glimpse.values import FAILURE_CODES, Least, Named
 
 PictureLike = str | os.PathLike[str] | bytes | Image.Image | np.ndarray[Any, Any] | Named
 """A path, the bytes of a picture file, a Pillow picture, a uint8 array (h, w), (h, w, 3) or (h, w, 4), or bytes with a name."""
@@ -55,23 +55,30 @@ def filled(template: str, labels: Sequence[str]) -> list[str]:
     return [template.replace("{}", label) for label in labels]
 
 
-def opened(picture: PictureLike) -> Image.Image:
-    """Decode a picture, whatever it was given as.
+def opened(picture: PictureLike, least: Least | None = None) -> tuple[Image.Image, tuple[float, float] | None]:
+    """Decode a picture, whatever it was given as; files and bytes no larger than asked for, where that is cheaper.
+
+    Returns:
+        The picture, and how much of it is shown: see `decoders.image.reduced`.
 
     Raises:
         BadItem: it cannot be read or decoded.
         UsageError: it is no picture at all.
     """
     if isinstance(picture, Image.Image):
-        return picture
+        return picture, None
     if isinstance(picture, np.ndarray):
-        return _from_array(picture)
+        return _from_array(picture), None
+    return decoder.reduced(decoder.opened(_bytes_of(picture)), least)
+
+
+def _bytes_of(picture: Any) -> bytes:
     if isinstance(picture, bytes | bytearray | memoryview):
-        return decoder.decode(bytes(picture))
+        return bytes(picture)
     if isinstance(picture, str | os.PathLike):
-        return decoder.decode(_picture_bytes(picture))
+        return _picture_bytes(picture)
     if isinstance(picture, Named):
-        return decoder.decode(picture.read())
+        return picture.read()
     raise UsageError(
         f"a {type(picture).__name__} is not a picture: give a path, bytes, a Pillow picture or a uint8 array"
     )

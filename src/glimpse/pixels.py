@@ -4,12 +4,14 @@ What a picture means comes first (`upright`): EXIF orientation is applied, trans
 CMYK go to sRGB, 16-bit and wider numbers are scaled to 8 bits, never clipped. Then its shape (`fit`): Pillow's antialiased
 resize and torchvision's rounding, byte for byte what transformers' (on Pillow), AutoGluon's and open_clip's transforms
 give. `parity=True` leaves out the first part, as those do: no orientation, no transparency, no profile.
+A decoder that can make a picture smaller while it decodes is told how small it may get (`least`, `least_of_thumbnail`).
 
 Knows no file and no model.
 """
 
 import contextlib
 import io
+import math
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
@@ -18,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from glimpse.errors import BadItem
-from glimpse.values import FAILURE_CODES, Interpolation, PixelRules
+from glimpse.values import FAILURE_CODES, Interpolation, Least, PixelRules
 
 _RESAMPLING: Mapping[Interpolation, Image.Resampling] = {
     "nearest": Image.Resampling.NEAREST,
@@ -28,29 +30,38 @@ _RESAMPLING: Mapping[Interpolation, Image.Resampling] = {
 }
 MAX_RESIZED = 2**25  # pixels: 224 × 149,796, or a ratio of sides of 668 at that size
 KEPT_RATIO = 64
+Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels
+
+MARGIN = 1.5  # times what a picture is resized to: no side is decoded to less; measured, see docs/pictures.md
+_THUMBNAIL_MARGIN = 2.0  # as Pillow's own `thumbnail` has it
 SAME_COLOUR = 2  # of 255
 _WHITE = (255, 255, 255, 255)
 _16_BIT = 65535
 
 
-def prepare(picture: Image.Image, rules: PixelRules, *, parity: bool = False) -> NDArray[np.uint8]:
+def prepare(
+    picture: Image.Image, rules: PixelRules, *, parity: bool = False, shown: tuple[float, float] | None = None
+) -> NDArray[np.uint8]:
     """Make a decoded picture ready for the image tower: uint8 (size, size, 3).
 
     Args:
         picture: in any mode of Pillow's.
         rules: from the model's card.
         parity: do as the reference libraries do, which ignore orientation, transparency and profiles.
+        shown: how much of width and height is the picture, where it was decoded smaller than it is and its last column or row is
+            a part of a pixel. None: all.
 
     Raises:
         BadItem: the picture cannot be converted ("corrupt", "memory").
     """
     with _explained():
+        box = shown and _box(picture.size, shown, 1 if parity else _orientation(picture))
         if not parity:
-            picture = fit(upright(picture), rules)
+            picture = fit(upright(picture), rules, box)
         elif rules.convert == "first":
-            picture = fit(picture.convert("RGB"), rules)
+            picture = fit(picture.convert("RGB"), rules, box)
         else:
-            picture = fit(picture, rules).convert("RGB")
+            picture = fit(picture, rules, box).convert("RGB")
         return np.asarray(picture)
 
 
@@ -64,6 +75,29 @@ def thumbnail(picture: Image.Image, side: int) -> NDArray[np.uint8]:
         small = upright(picture)
         small.thumbnail((side, side), Image.Resampling.LANCZOS)
         return np.asarray(small)
+
+
+def least(rules: PixelRules, margin: float = MARGIN) -> Least:
+    """How small a picture may be decoded for `prepare`: each side, for one that is squashed shrinks less in one of them.
+
+    Widths and heights may be exchanged, as orientation does: no rule tells one from the other.
+    """
+
+    def least_of(width: int, height: int) -> tuple[int, int]:
+        to_width, to_height = _resized(width, height, rules)
+        return math.ceil(margin * to_width), math.ceil(margin * to_height)
+
+    return least_of
+
+
+def least_of_thumbnail(side: int) -> Least:
+    """How small a picture may be decoded for `thumbnail`."""
+
+    def least_of(width: int, height: int) -> tuple[int, int]:
+        share = _THUMBNAIL_MARGIN * side / max(width, height)
+        return math.ceil(share * width), math.ceil(share * height)
+
+    return least_of
 
 
 @contextlib.contextmanager
@@ -82,10 +116,27 @@ def _explained() -> Iterator[None]:
 
 def upright(picture: Image.Image) -> Image.Image:
     """What a person sees when the picture is shown on white: RGB, in sRGB, the right way up."""
-    with contextlib.suppress(Exception):  # EXIF that cannot be read says nothing about the picture
-        if picture.getexif().get(ExifTags.Base.Orientation, 1) != 1:  # else Pillow would make a copy
+    if _orientation(picture) != 1:  # else Pillow would make a copy
+        with contextlib.suppress(Exception):
             picture = ImageOps.exif_transpose(picture)
     return _to_rgb(_to_8_bit(picture))
+
+
+def _orientation(picture: Image.Image) -> int:
+    try:
+        found: int = picture.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # noqa: BLE001  (EXIF that cannot be read says nothing about the picture)
+        return 1
+    return found
+
+
+def _box(size: tuple[int, int], shown: tuple[float, float], orientation: int) -> Box:
+    """Where the picture is within its pixels once it is upright: what is no part of it, at the right and below, turns with it."""
+    (width, height), (right, below) = size, (size[0] - shown[0], size[1] - shown[1])
+    if orientation in (5, 6, 7, 8):  # columns became rows
+        width, height, right, below = height, width, below, right
+    left, above = right * (orientation in (2, 3, 6, 7)), below * (orientation in (3, 4, 7, 8))
+    return left, above, left + width - right, above + height - below
 
 
 def _to_8_bit(picture: Image.Image) -> Image.Image:
@@ -166,11 +217,13 @@ def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
 # The shape of a picture -----------------------------------------------------------------------------------------------
 
 
-def fit(picture: Image.Image, rules: PixelRules) -> Image.Image:
-    """Resize and crop or pad to size × size, in the picture's own mode."""
-    picture = _without_ends(picture, rules)
-    size = _resized(picture.width, picture.height, rules)
-    return _centre(_resize(picture, size, _RESAMPLING[rules.interpolation]), rules.size)
+def fit(picture: Image.Image, rules: PixelRules, box: Box | None = None) -> Image.Image:
+    """Resize and crop or pad to size × size, in the picture's own mode; of the picture, what is in the box."""
+    whole = _without_ends(picture, rules)
+    if box is None or whole is not picture:  # of what was cut off, the part of a pixel was the end
+        box = (0, 0, *whole.size)
+    size = _resized(box[2] - box[0], box[3] - box[1], rules)
+    return _centre(_resize(whole, size, _RESAMPLING[rules.interpolation], box), rules.size)
 
 
 def _without_ends(picture: Image.Image, rules: PixelRules) -> Image.Image:
@@ -191,22 +244,24 @@ def _without_ends(picture: Image.Image, rules: PixelRules) -> Image.Image:
 _PREMULTIPLIED = {"RGBA": "RGBa", "LA": "La"}
 
 
-def _resize(picture: Image.Image, size: tuple[int, int], resampling: Image.Resampling) -> Image.Image:
-    """Resize across, then down.
+def _resize(picture: Image.Image, size: tuple[int, int], resampling: Image.Resampling, box: Box) -> Image.Image:
+    """Resize what is in the box across, then down.
 
     Pillow up to 12 always did; Pillow 13 takes the cheaper order, and the two round differently (by up to 7 of 255): the
     models were trained, and the references made, with the former.
     """
     premultiplied = _PREMULTIPLIED.get(picture.mode)
     if premultiplied:  # what Pillow does around a resize, once instead of twice
-        return _resize(picture.convert(premultiplied), size, resampling).convert(picture.mode)
-    first = (size[0], picture.height)
-    if size[0] * picture.height > MAX_RESIZED:  # so high that across first would fill the memory
-        first = (picture.width, size[1])
-    return picture.resize(first, resampling).resize(size, resampling)
+        return _resize(picture.convert(premultiplied), size, resampling, box).convert(picture.mode)
+    (width, height), (left, top, right, bottom) = picture.size, box
+    if size[0] * height > MAX_RESIZED:  # so high that across first would fill the memory
+        down = picture.resize((width, size[1]), resampling, (0, top, width, bottom))
+        return down.resize(size, resampling, (left, 0, right, size[1]))
+    across = picture.resize((size[0], height), resampling, (left, 0, right, height))
+    return across.resize(size, resampling, (0, top, size[0], bottom))
 
 
-def _resized(width: int, height: int, rules: PixelRules) -> tuple[int, int]:
+def _resized(width: float, height: float, rules: PixelRules) -> tuple[int, int]:
     to = rules.resize_to
     if rules.resize_mode == "squash":
         return to, to

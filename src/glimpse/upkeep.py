@@ -24,9 +24,9 @@ from glimpse.search.recall import Reach
 from glimpse.store import Commit, Store
 from glimpse.values import Rows, SearchFacts
 
-MANY = 50_000  # rows; fewer are read from the collection and compared in less time than it takes to open files and load FAISS
+MANY = 20_000  # rows; fewer are read from the collection and compared in as little time as it takes to open files and load FAISS
 VERY_MANY = 4_000_000  # rows; their codes are put into lists, of which a query scans some, if that finds enough
-TAIL = 20_000  # rows without codes, which are compared one by one
+TAIL = 5_000  # rows without codes, which are compared one by one
 DEAD = 0.05  # of the rows; with more of them gone, the files are made anew
 GROWN = 2.0  # times as many rows as codes were fitted to: they are fitted anew
 ENOUGH = 200  # queries that say more than captions do

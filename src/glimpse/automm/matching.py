@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from glimpse.search import ranking
 from glimpse.automm import arrays
 from glimpse.automm.columns import pandas, table, with_contents
 from glimpse.automm.embedding import only
 from glimpse.errors import UsageError
+from glimpse.search import ranking
 from glimpse.values import Rows
 
 if TYPE_CHECKING:

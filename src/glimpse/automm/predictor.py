@@ -107,6 +107,7 @@ class MultiModalPredictor:
             self._settings.checkpoint,
             precision=self._settings.precision,
             parity=self._settings.parity,
+            fidelity="exact",  # AutoGluon's vectors are promised
             progress=not self._quiet,
         )
         _log.info("%r for %s", self._encoder, self._problem.name)

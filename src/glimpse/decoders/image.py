@@ -1,5 +1,8 @@
 """Pictures, by Pillow: an allow-list of formats, a pixel ceiling before decoding, and every way of failing named.
 
+A JPEG can be decoded to a half, a quarter or an eighth of its sides for a fraction of the cost (`Least`): its 8 × 8 blocks are made
+smaller before they become pixels. Ceilings and checks are of its full size.
+
 Pillow's decoders raise nearly anything on hostile bytes (OSError, ValueError, SyntaxError, struct.error …), so everything is
 caught here, once, and given a code of `values.FAILURE_CODES`.
 """
@@ -10,7 +13,7 @@ from functools import cache
 from PIL import Image, UnidentifiedImageError
 
 from glimpse.errors import BadItem
-from glimpse.values import FAILURE_CODES
+from glimpse.values import FAILURE_CODES, Least
 
 # Not here: formats that run programs or scripts (EPS, PDF, WMF), scientific and layered ones with a history of holes
 # (FITS, PSD, SPIDER, ICNS, McIdas), and all that needs a helper program.
@@ -89,11 +92,22 @@ def _ends_early(data: bytes) -> bool:
 
 def loaded(picture: Image.Image) -> Image.Image:
     """Decode the pixels of what `opened` gave; raises as `decode` does."""
+    return reduced(picture, None)[0]
+
+
+def reduced(picture: Image.Image, least: Least | None) -> tuple[Image.Image, tuple[float, float] | None]:
+    """Decode the pixels of what `opened` gave, of a JPEG no more than is asked for; raises as `decode` does.
+
+    Returns:
+        The picture, and how much of its width and height is picture where it was made smaller: 1,001 pixels become 125.125, which
+        is 126 of which the last is an eighth. None where all of it is.
+    """
     try:
+        drafted = picture.draft(None, least(*picture.size)) if least else None  # None of what is no JPEG
         picture.load()
     except Exception as error:
         raise _bad(_code(error)) from error
-    return picture
+    return picture, drafted and drafted[1][2:]
 
 
 def _code(error: Exception) -> str:

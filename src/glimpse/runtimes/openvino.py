@@ -221,8 +221,10 @@ def compile_tower(tower: Tower, precision: str) -> Run:
 
         with turn, _said_plainly(tower):
             requests.set_callback(take)
-            for place in _slices(batch, beside, plan):
-                requests.start_async(dict(plan.feeds(batch[place])), place)
+            places = _slices(batch, beside, plan)
+            feeds = [dict(plan.feeds(batch[place])) for place in places]  # read where they are, until all are done
+            for fed, place in zip(feeds, places, strict=True):
+                requests.start_async(fed, place, share_inputs=True)
             requests.wait_all()
             if blob and tower.kind == "image":
                 blob.rest()  # its weights have been laid out; a text's latency shows when pages have to come back

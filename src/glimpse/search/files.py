@@ -12,6 +12,7 @@ were when they were written, the stamp of the commit says of what they were made
 
 import json
 import os
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -33,6 +34,7 @@ from glimpse.values import Rows
 FORMAT = 1
 FACTS = np.dtype([("frame", "<i8"), ("item", "<i8"), ("time", "<f8")])
 KEPT_QUERIES = 1000
+_OURS = re.compile(r"[0-9a-f]{12}\.(rows|facts|codes-\d+\.npz)|\.[^/]+\.part")
 _STEP = 1 << 24  # bytes read at a time
 
 
@@ -103,7 +105,7 @@ class Files:
         Raises:
             ValueError, OSError: they are not all there.
         """
-        return np.memmap(self.folder / f"{of.name}.rows", np.float16, "r", shape=(of.rows, of.dim))
+        return np.asarray(np.memmap(self.folder / f"{of.name}.rows", np.float16, "r", shape=(of.rows, of.dim)))
 
     def facts(self, of: Manifest) -> NDArray[np.void]:
         """Map the facts: FACTS (n,).
@@ -111,7 +113,7 @@ class Files:
         Raises:
             ValueError, OSError: they are not all there, or not what was written.
         """
-        found = np.memmap(self.folder / f"{of.name}.facts", FACTS, "r", shape=(of.rows,))
+        found = np.asarray(np.memmap(self.folder / f"{of.name}.facts", FACTS, "r", shape=(of.rows,)))
         if zlib.crc32(found.view(np.uint8).data) != of.facts_sum:
             raise ValueError(of.name)
         return found
@@ -191,10 +193,12 @@ class Files:
             json.dump(kept | {"sum": _sum_of(kept)}, file)
             file.flush()
             os.fsync(file.fileno())
-        named = {"lock", "search.json", "queries.rows", f"{manifest.name}.rows", f"{manifest.name}.facts"}
-        named.add(self._codes(manifest).name)
+        self._tidy({f"{manifest.name}.rows", f"{manifest.name}.facts", self._codes(manifest).name})
+
+    def _tidy(self, named: set[str]) -> None:
+        """Take away files of ours that are not named any more, and what a killed process left; nobody else is writing."""
         for path in self.folder.iterdir():
-            if path.name not in named and not path.name.startswith("."):
+            if _OURS.fullmatch(path.name) and path.name not in named:
                 path.unlink(missing_ok=True)
 
     def forget(self) -> None:

@@ -63,6 +63,8 @@ class Worker:
         self._tasks: deque[Message] = deque()
         self._answers: list[bool] = []
         self._spoke = 0.0
+        fast = pixels.least(recipe.rules) if recipe.rules else pixels.least_of_thumbnail(recipe.size)
+        self._least = None if recipe.rules and recipe.fidelity == "exact" else fast
 
     def run(self) -> None:
         """Take one task after the other, for ever."""
@@ -143,7 +145,7 @@ class Worker:
         picture = image.opened(data)
         self._check_size(picture)
         allow_cpu(self._recipe.limits.cpu + picture.width * picture.height / PIXELS_PER_SECOND)
-        self._send(task, content, None, image.loaded(picture))
+        self._send(task, content, None, *image.reduced(picture, self._least))
         return {}
 
     def _film(self, task: Message, content: "Content") -> Message:
@@ -179,21 +181,28 @@ class Worker:
         if min(picture.size) < self._recipe.min_side:
             raise BadItem("too-small", FAILURE_CODES["too-small"])
 
-    def _send(self, task: Message, content: "Content", moment: float | None, picture: Image.Image) -> None:
+    def _send(
+        self,
+        task: Message,
+        content: "Content",
+        moment: float | None,
+        picture: Image.Image,
+        shown: tuple[float, float] | None = None,
+    ) -> None:
         """Put a picture into a free square of memory and say where; waits until there is one."""
-        made = self._made(picture)
+        made = self._made(picture, shown)
         while not self._free:
             self._listen()
         slot = self._free.pop()
         start = slot * self._recipe.slot_bytes
-        self._memory[start : start + made.nbytes] = made.tobytes()
+        self._memory[start : start + made.nbytes] = made.data
         facts = {"slot": slot, "shape": made.shape[:2], "time": moment, "digest": content.digest.hex()}
         self._say(id=task["id"], **facts)
         allow_cpu(self._recipe.limits.cpu)
 
-    def _made(self, picture: Image.Image) -> Pixels:
+    def _made(self, picture: Image.Image, shown: tuple[float, float] | None) -> Pixels:
         if self._recipe.rules:
-            return pixels.prepare(picture, self._recipe.rules, parity=self._recipe.parity)
+            return pixels.prepare(picture, self._recipe.rules, parity=self._recipe.parity, shown=shown)
         return pixels.thumbnail(picture, self._recipe.size)
 
 

@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict, dataclass
 
-from glimpse.values import PixelRules, Sampling
+from glimpse.values import Fidelity, PixelRules, Sampling
 from glimpse.workers.limits import Limits
 
 
@@ -15,6 +15,7 @@ class Recipe:
         size: side of the squares of shared memory that a picture is put into.
         rules: how pixels become the model's; None: thumbnails, which fit into the square and keep their shape.
         parity: see `pixels.prepare`.
+        fidelity: "fast" where pictures may be decoded smaller than they are; thumbnails always may.
         sampling: which frames of films are wanted.
         min_side: pictures with a shorter side are "too-small".
         slots: how many squares a worker has.
@@ -23,6 +24,7 @@ class Recipe:
     size: int
     rules: PixelRules | None
     parity: bool = False
+    fidelity: Fidelity = "exact"
     sampling: Sampling = Sampling()  # noqa: RUF009  (frozen)
     min_side: int = 1
     slots: int = 8
