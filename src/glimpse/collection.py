@@ -18,7 +18,8 @@ from PIL import Image
 
 from glimpse import finding
 from glimpse.errors import BadItem, GlimpseError, MissingExtra, ModelMismatch, ModelNotFound, UsageError
-from glimpse.finding import Untrue, Wanted
+from glimpse.finding import Wanted
+from glimpse.search import Untrue
 from glimpse.search.recall import captions
 from glimpse.store import Generation, Store
 from glimpse.upkeep import Upkeep

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from glimpse.search import Found, Index, Mask
+from glimpse.search import Found, Index, Mask, Untrue
 from glimpse.search.moments import moments
 from glimpse.store import Store
 from glimpse.values import Filter, Hit, Moment, Rows, frame_key
@@ -26,10 +26,6 @@ class Wanted:
     frames: bool = False
     moments: bool = False
     without: int | None = None
-
-
-class Untrue(Exception):
-    """What was searched does not say what the collection says."""
 
 
 def hits(store: Store, index: Index, queries: Rows, wanted: Wanted, among: Filter) -> list[list[Hit]]:

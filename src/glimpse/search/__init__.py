@@ -22,6 +22,10 @@ Found = tuple[NDArray[np.intp], NDArray[np.float32]]
 Mask = NDArray[np.bool_]
 
 
+class Untrue(Exception):
+    """What was searched is not what the collection says: it was damaged, or changed by somebody else."""
+
+
 class Index(Protocol):
     """Rows that can be searched: those of one moment, they do not change."""
 
@@ -47,6 +51,9 @@ class Index(Protocol):
             queries: float32 (q, dim), of unit length.
             k: how many; more come back where several tie with the last, fewer where there are no more.
             among: bool (n,): only these rows are looked at.
+
+        Raises:
+            Untrue: a row is damaged.
         """
         ...
 

@@ -69,7 +69,9 @@ class Codes:
             turned = self.turn.rows(unit(rows[start : start + BLOCK]))
             before = len(self)
             for number, shard in enumerate(self.shards):
-                shard.add(np.ascontiguousarray(turned[(number - before) % len(self.shards) :: len(self.shards)]))
+                own = turned[(number - before) % len(self.shards) :: len(self.shards)]
+                if len(own):  # FAISS divides by how many there are
+                    shard.add(np.ascontiguousarray(own))
 
     def candidates(self, number: int, queries: Rows, count: int, probes: int = 0) -> NDArray[np.int64]:
         """Places of the rows of a shard that seem best.

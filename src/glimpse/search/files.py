@@ -20,7 +20,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,9 +126,11 @@ class Files:
         if not of.coded:
             return None
         try:
-            with np.load(self._codes(of), allow_pickle=False) as kept:
+            with self._codes(of).open("rb") as file, np.load(file, allow_pickle=False) as kept:
                 found = Codes.from_arrays(kept)
-        except (BadZipFile, KeyError, EOFError, zlib.error) as error:
+        except OSError:
+            raise
+        except Exception as error:  # nearly anything, of a damaged archive
             raise ValueError(of.name) from error
         if len(found) != of.coded:
             raise ValueError(of.name)
@@ -228,6 +229,9 @@ class Files:
                 with replacing(path) as part:
                     part.write_bytes(lately.tobytes())
             with path.open("ab") as file:
+                file.truncate(
+                    file.tell() // (2 * queries.shape[1]) * 2 * queries.shape[1]
+                )  # a row may have been cut short
                 file.write(queries.astype(np.float16).tobytes())
 
 

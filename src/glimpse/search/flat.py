@@ -25,7 +25,11 @@ def searched(shard: Any, queries: Rows, count: int, _probes: int) -> NDArray[np.
 
 def parts(shard: Any) -> dict[str, NDArray[Any]]:
     """All there is to keep of a shard."""
-    return {"middle": faiss.vector_to_array(shard.center), "codes": _codes(shard), "count": np.asarray(shard.ntotal)}
+    return {
+        "middle": faiss.vector_to_array(shard.center),
+        "codes": _codes(shard).copy(),
+        "count": np.asarray(shard.ntotal),
+    }
 
 
 def restored(kept: dict[str, NDArray[Any]], centroids: Rows) -> Any:

@@ -21,6 +21,7 @@ from glimpse.values import Rows
 
 EVEN = (1.0, 0.6, 0.3, 0.1, 0.03)  # shares of a second moment that is the same in all directions
 LEAST = 1e-6  # of the mean variance, that every direction is taken to have
+TINY = 1e-12  # or this, where no row differs from another
 
 Square = NDArray[np.float64]
 
@@ -44,7 +45,7 @@ class Turn:
 
     def queries(self, queries: Rows) -> Rows:
         """float32 (q, dim) → float32 (q, dim): products with `rows` are those of before, but for a constant of each query."""
-        return np.asarray(queries @ self.for_queries, np.float32)
+        return np.asarray(np.einsum("qi,ij->qj", queries, self.for_queries))  # not BLAS, as in `halves.cosines`
 
 
 def fitted(rows: Rows, queries: Rows) -> Turn:
@@ -99,4 +100,5 @@ def _powers(symmetric: Square, *powers: float) -> tuple[Square, ...]:
 
 def _thick(moments: Square) -> Square:
     """Give every direction a little variance, so that nothing is divided by none."""
-    return np.asarray(moments + LEAST * np.trace(moments) / len(moments) * np.eye(len(moments)))
+    least = max(LEAST * np.trace(moments) / len(moments), TINY)
+    return np.asarray(moments + least * np.eye(len(moments)))
