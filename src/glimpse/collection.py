@@ -321,14 +321,15 @@ class Collection:
         if key is None and self.generation is None:
             return []
         ask = self._embedder(query) if key is None else self._row_of(key)
-        with ThreadPoolExecutor(1) as pool:  # rows are read while a cold model gets ready
+        with ThreadPoolExecutor(1) as pool, self.store.snapshot():
             asked = pool.submit(ask)
-            self._upkeep.index()
+            self._upkeep.index()  # is opened while a cold model gets ready
             row = asked.result()
+            own = None if key is None else self.store.number_of(key)
+            hits = self._hits(row[None], Wanted(k, frames, moments, own), among)[0]
         if isinstance(query, str):
             self._upkeep.remember(row[None])
-        own = None if key is None else self.store.number_of(key)
-        return self._hits(row[None], Wanted(k, frames, moments, own), among)[0]
+        return hits
 
     def search_many(
         self,
@@ -365,11 +366,12 @@ class Collection:
         return self._hits(rows, Wanted(k, frames), among)
 
     def _hits(self, rows: Rows, wanted: Wanted, among: Filter) -> list[list[Hit]]:
-        try:
-            return finding.hits(self.store, self._upkeep.index(), rows, wanted, among)
-        except Untrue:  # somebody changed the files beside the collection, or the disk did
-            self._upkeep.distrust()
-            return finding.hits(self.store, self._upkeep.index(), rows, wanted, among)
+        with self.store.snapshot():
+            try:
+                return finding.hits(self.store, self._upkeep.index(), rows, wanted, among)
+            except Untrue:  # somebody changed the files beside the collection, or the disk did
+                self._upkeep.distrust()
+                return finding.hits(self.store, self._upkeep.index(), rows, wanted, among)
 
     def prepare_search(self) -> None:
         """Get ready what a search of many vectors needs, so that the first one need not wait; fit it to what was asked so far.
@@ -472,6 +474,19 @@ def _difference(made_by: Generation, encoder: "Encoder") -> str:
     return ", whose files or preprocessing have changed since"
 
 
+_NUMBERS = 2.0**63  # SQLite's
+
+
 def _check_filter(among: Filter) -> None:
     if among.kind not in ("", "picture", "film"):
         raise UsageError(f"there are no items of kind {among.kind!r}: choose picture or film")
+    moments = [limit * 1e9 for limit in (among.after, among.before) if limit is not None]
+    for value in [among.prefix, *among.metadata, *among.metadata.values(), *moments]:
+        if not _is_searchable(value):
+            raise UsageError(f"no item can have {value!r}: give a text, a number or a truth")
+
+
+def _is_searchable(value: object) -> bool:
+    if isinstance(value, str):
+        return value == value.encode(errors="ignore").decode()
+    return isinstance(value, int | float) and abs(value) < _NUMBERS

@@ -250,7 +250,10 @@ def _is_there(file: IO[str], path: Path) -> bool:
 
 @contextmanager
 def snapshot(db: sqlite3.Connection) -> Iterator[None]:
-    """See one moment: what other processes commit meanwhile is not seen within."""
+    """See one moment: what other processes commit meanwhile is not seen within; one inside another is the same moment."""
+    if db.in_transaction:
+        yield
+        return
     db.execute("BEGIN")
     try:
         yield

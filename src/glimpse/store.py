@@ -371,7 +371,12 @@ def _key(item: str, time: float) -> str:
 
 
 def _as_json(item: Item) -> tuple[str, str]:
-    return json.dumps(item.origin), json.dumps(dict(item.metadata))
+    return json.dumps(item.origin), json.dumps({name: _plain(value) for name, value in item.metadata.items()})
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has no word for, NaN and the infinities, is nothing."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _condition(wanted: Filter) -> tuple[str, list[Any]]:
@@ -389,7 +394,8 @@ def _condition(wanted: Filter) -> tuple[str, list[Any]]:
             values.append(round(limit * 1e9))
     for name, value in wanted.metadata.items():
         parts.append(
-            "EXISTS (SELECT 1 FROM json_each(metadata) AS fact WHERE fact.key = ? AND (fact.atom = ? OR CAST(fact.atom AS TEXT) = ?))"
+            "CASE WHEN json_valid(metadata) THEN EXISTS (SELECT 1 FROM json_each(metadata) AS fact "
+            "WHERE fact.key = ? AND (fact.atom = ? OR CAST(fact.atom AS TEXT) = ?)) ELSE 0 END"
         )
         values += [name, value, value]
     return " AND ".join(parts) or "1", values
