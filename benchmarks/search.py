@@ -21,6 +21,7 @@ import glimpse
 import measure
 import searchers
 import vectors
+from glimpse.search.codes import Codes
 from measure import Comparison, Figure, Limit, Recall, Result
 from searchers import Contestant
 from vectors import Vectors
@@ -38,6 +39,7 @@ TARGETS = {NUMPY: 5.0, LANCE: 3.0}
 TOGETHER_TARGET = 2.0
 ABLE = (GLIMPSE, NUMPY, "FAISS")  # to take many queries at once
 ADDED = 1000
+FITTED, CANDIDATES = 100, 400  # texts and candidates, where codes are looked at by themselves
 WORDS = (
     "a carriage",
     "two dogs on a beach",
@@ -105,7 +107,7 @@ def _result(source: Vectors, folder: Path, asked: argparse.Namespace) -> Result:
             figures=_figures(alone, at_once, built, memory),
             comparisons=[*_alone(alone, large=large), *_at_once(at_once, large=large)],
             limits=_limits(alone, added[GLIMPSE], memory, large=large),
-            recalls=_recalls(contestants, source, truth, asked),
+            recalls=[*_recalls(contestants, source, truth, asked), *_of_codes(source, truth)],
             peer="the other",
         )
 
@@ -279,6 +281,24 @@ def _recalls(
         Recall(name, searchers.recall(contestants[name].ask(searchers.found, queries[:amount], K), truth[:amount]))
         for name, amount in amounts.items()
     ]
+
+
+def _of_codes(source: Vectors, truth: searchers.Places) -> list[Recall]:
+    """What codes find with few candidates, in coordinates that were fitted to texts and in such as RaBitQ's own."""
+    rows = np.load(source.rows, mmap_mode="r")
+    kinds = {"fitted to texts": source.texts[:FITTED], "turned at random": source.texts[:0]}
+    return [
+        Recall(f"codes {name}, {CANDIDATES} candidates", _share_named(Codes.made(rows, texts), source, truth))
+        for name, texts in kinds.items()
+    ]
+
+
+def _share_named(codes: Codes, source: Vectors, truth: searchers.Places) -> float:
+    """The share of the exact answer that is among the candidates."""
+    turned = codes.turn.queries(source.queries)
+    count = CANDIDATES // len(codes.shards)
+    named = np.concatenate([codes.candidates(number, turned, count) for number in range(len(codes.shards))], 1)
+    return float(np.mean([np.isin(right, found).mean() for right, found in zip(truth, named, strict=True)]))
 
 
 if __name__ == "__main__":
