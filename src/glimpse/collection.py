@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -17,9 +18,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from glimpse import finding
-from glimpse.errors import BadItem, GlimpseError, MissingExtra, ModelMismatch, ModelNotFound, UsageError
+from glimpse.errors import (
+    BadItem,
+    GlimpseError,
+    MissingExtra,
+    ModelMismatch,
+    ModelNotFound,
+    NotACollection,
+    UsageError,
+)
 from glimpse.finding import Wanted
-from glimpse.search import Untrue
 from glimpse.search.recall import captions
 from glimpse.store import Generation, Store
 from glimpse.upkeep import Upkeep
@@ -265,8 +273,8 @@ class Collection:
                 that were added from the same content stay.
             renamed: old keys with the items that have their content now, under the same key or another.
         """
-        if len(embedded) != len(rows) or not np.isfinite(rows).all():
-            raise UsageError(f"{len(embedded)} items need as many finite rows, not {len(rows)}")
+        if len(embedded) != len(rows) or not np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-3):
+            raise UsageError(f"{len(embedded)} items need as many finite rows of unit length, not these {len(rows)}")
         encoder = self.encoder
         now = Generation(encoder.card.name, encoder.fingerprint, encoder.dim, encoder.precision, encoder.parity)
         with self.store.transaction():
@@ -301,6 +309,8 @@ class Collection:
     ) -> list[Hit]:
         """Find the items closest to a query, best first; equal scores are ordered by key. A film is found by its best frame.
 
+        Of a large collection equal scores are ordered by key as far as they are compared (docs/search.md).
+
         Args:
             query: what kind it is, its type says: a `str` is a text; a `Path`, bytes, a Pillow picture or a uint8
                 array is a picture; a float array (dim,) is a vector.
@@ -320,16 +330,16 @@ class Collection:
         _check_filter(among)
         if key is None and self.generation is None:
             return []
-        ask = self._embedder(query) if key is None else self._row_of(key)
-        with ThreadPoolExecutor(1) as pool, self.store.snapshot():
-            asked = pool.submit(ask)
-            self._upkeep.index()  # is opened while a cold model gets ready
-            row = asked.result()
-            own = None if key is None else self.store.number_of(key)
-            hits = self._hits(row[None], Wanted(k, frames, moments, own), among)[0]
+        wanted = Wanted(k, frames, moments)
+        if key is not None:
+            return self._hits(lambda: self._row_of(key)[None], wanted, among, without=key)[0]
+        ask = self._embedder(query)
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(ask)  # a cold model gets ready while what is searched is opened
+            found = self._hits(lambda: asked.result()[None], wanted, among)
         if isinstance(query, str):
-            self._upkeep.remember(row[None])
-        return hits
+            self._upkeep.remember(asked.result()[None])
+        return found[0]
 
     def search_many(
         self,
@@ -362,22 +372,33 @@ class Collection:
             raise UsageError("search_many takes a list of texts, none of them empty, or a float array (q, dim)")
         else:
             rows = self.encoder.texts(queries)
+        found = self._hits(lambda: rows, Wanted(k, frames), among)
+        if not isinstance(queries, np.ndarray):
             self._upkeep.remember(rows)
-        return self._hits(rows, Wanted(k, frames), among)
+        return found
 
-    def _hits(self, rows: Rows, wanted: Wanted, among: Filter) -> list[list[Hit]]:
-        with self.store.snapshot():
+    def _hits(
+        self, ask: Callable[[], Rows], wanted: Wanted, among: Filter, *, without: str | None = None
+    ) -> list[list[Hit]]:
+        """What is found in one moment, twice if the files that are searched turn out to be wrong."""
+        for _ in range(2):
             try:
-                return finding.hits(self.store, self._upkeep.index(), rows, wanted, among)
-            except Untrue:  # somebody changed the files beside the collection, or the disk did
+                with self._upkeep.seen() as index:
+                    own = None if without is None else self.store.number_of(without)
+                    return finding.hits(self.store, index, ask(), replace(wanted, without=own), among)
+            except ValueError:  # somebody changed the files beside the collection, or the disk did
                 self._upkeep.distrust()
-                return finding.hits(self.store, self._upkeep.index(), rows, wanted, among)
+        raise NotACollection(
+            f"{self.path}: a vector in it is damaged: restore it from a copy, or index into another file"
+        )
 
     def prepare_search(self) -> None:
         """Get ready what a search of many vectors needs, so that the first one need not wait; fit it to what was asked so far.
 
         Indexing does it at its end. Where there are few vectors, nothing needs to be done.
         """
+        with suppress(GlimpseError):  # without a model, nothing is measured, and all vectors are compared
+            _ = self.encoder
         self._upkeep.fit()
 
     def search_facts(self) -> SearchFacts | None:
@@ -388,20 +409,18 @@ class Collection:
         return self._upkeep.facts()
 
     def _captions(self) -> Rows:
-        """Texts like those that are asked, as this collection's model sees them; none where it cannot be loaded."""
-        made_by = self.generation
-        try:
-            return self.encoder.texts(captions())
-        except GlimpseError:
-            return np.empty((0, made_by.dim if made_by else 0), np.float32)
+        """Texts like those that are asked, as this collection's model sees them; none where it is not loaded, for that may take long."""
+        if self._encoder is None:
+            return np.empty((0, self.generation.dim if self.generation else 0), np.float32)
+        return self._encoder.texts(captions())
 
-    def _row_of(self, key: str) -> Callable[[], NDArray[np.float32]]:
+    def _row_of(self, key: str) -> NDArray[np.float32]:
         """The vector stored under a key; of a film, the mean of its frames'."""
         places = self.store.places(key)
         if not places:
             raise UsageError(f"there is no item {key} in {self.path}")
         row = self.store.rows(places).mean(0)
-        return lambda: np.asarray(row / np.linalg.norm(row), np.float32)
+        return np.asarray(row / np.linalg.norm(row), np.float32)
 
     def thumbnail(self, key: str, size: int = 320) -> Image.Image:
         """A small picture of an item, or of a film's frame, decoded anew from where it came from.
@@ -448,7 +467,7 @@ class Collection:
             raise UsageError(
                 f"a query vector has shape ({dim},), is finite and not all zero; this one is {vector.shape}"
             )
-        return np.asarray(vector / length, np.float32)
+        return np.asarray(vector.astype(np.float64) / length, np.float32)
 
     # Ending -----------------------------------------------------------------------------------------------------------
 

@@ -65,15 +65,31 @@ def _rows_for(wanted: Wanted) -> int:
 
 
 def _enough(index: Index, query: Rows, found: Found, total: int, wanted: Wanted, mask: Mask | None) -> Found:
-    """Look for more rows until there are as many hits as are wanted, or no more rows; then the best row of each."""
+    """The best row of each hit; more rows are looked at where those of a few films were all that came, and all of them at last."""
     count = _rows_for(wanted)
-    while True:
+    for _ in range(2):
         places = _each_once(index, found[0], wanted)
         if len(places) >= wanted.k or len(found[0]) >= total or len(found[0]) < count:
             kept = np.isin(found[0], places)
             return found[0][kept], found[1][kept]
         count = min(count * MORE, total)
         (found,) = index.search(query, count, mask)
+    return _of_all(index, query[0], wanted, mask)
+
+
+def _of_all(index: Index, query: NDArray[np.float32], wanted: Wanted, mask: Mask | None) -> Found:
+    """The best row of each of the best hits, by the scores of all rows."""
+    scores = index.scores(query)
+    places = np.flatnonzero(np.isfinite(scores) if mask is None else mask & np.isfinite(scores))
+    if wanted.without is not None:
+        places = places[index.items[places] != wanted.without]
+    places = places[np.argsort(-scores[places], kind="stable")]
+    if not wanted.frames:
+        _, firsts = np.unique(index.items[places], return_index=True)
+        places = places[np.sort(firsts)]
+    least = scores[places[: wanted.k]].min(initial=np.inf)
+    places = places[scores[places] >= least]  # those that tie with the last are told apart by their keys
+    return places, scores[places]
 
 
 def _each_once(index: Index, places: NDArray[np.intp], wanted: Wanted) -> NDArray[np.intp]:

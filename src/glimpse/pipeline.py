@@ -25,7 +25,7 @@ from glimpse.encoder import Encoder
 from glimpse.errors import BadItem, UsageError
 from glimpse.listing import Listing
 from glimpse.run import Area, Run, Wishes
-from glimpse.upkeep import FOLDER
+from glimpse.upkeep import folder_beside
 from glimpse.values import Failure, Item, Progress, Report, Sampling, Selection
 from glimpse.workers.events import Ending, Frame, Task
 from glimpse.workers.pool import Pool
@@ -84,8 +84,10 @@ def bring_up_to_date(
         run.commit()
         run.forget_missing(areas)
         tell(run.progress())
-        collection.prepare_search()
-        return run.report()
+        report = run.report()
+    if not stop():
+        collection.prepare_search()  # others may index meanwhile: files are held by a lock of their own
+    return report
 
 
 def _recipe(encoder: Encoder, wishes: Wishes) -> Recipe:
@@ -145,11 +147,12 @@ def _listing(
         takewhile(lambda _: not stop(), found),
         lambda count: tell(Progress(count, None, 0, 0, time.monotonic() - began)),
     )
-    listing.remove(lambda key: is_own(collection, key), f"{collection.path}")  # it may be in the folder
+    for path in (str(collection.path), os.path.realpath(collection.path), f"{folder_beside(collection.path)}"):
+        listing.remove(lambda key: is_own(collection, key), path)  # it may be in the folder
     return listing
 
 
 def is_own(collection: Collection, path: str) -> bool:
     """Whether a path is one of the files that a collection is kept in, or is searched with."""
-    rest = path.removeprefix(str(collection.path))
-    return rest != path and (rest in FILES or rest.startswith(f"{FOLDER}{os.sep}"))
+    files = {f"{name}{suffix}" for name in (collection.path, os.path.realpath(collection.path)) for suffix in FILES}
+    return path in files or path.startswith(f"{folder_beside(collection.path)}{os.sep}")

@@ -395,10 +395,22 @@ def _condition(wanted: Filter) -> tuple[str, list[Any]]:
     for name, value in wanted.metadata.items():
         parts.append(
             "CASE WHEN json_valid(metadata) THEN EXISTS (SELECT 1 FROM json_each(metadata) AS fact "
-            "WHERE fact.key = ? AND (fact.atom = ? OR CAST(fact.atom AS TEXT) = ?)) ELSE 0 END"
+            "WHERE fact.key = ? AND fact.atom IN (?, ?)) ELSE 0 END"
         )
-        values += [name, value, value]
+        values += [name, *_readings(value)]
     return " AND ".join(parts) or "1", values
+
+
+def _readings(value: str | float) -> tuple[Any, Any]:
+    """What a value may stand as: a number that is written, or a truth, is what it says, and a number may be written."""
+    if not isinstance(value, str):
+        return value, str(value)
+    if value in ("true", "false"):
+        return value, value == "true"
+    try:
+        return value, float(value)
+    except ValueError:
+        return value, value
 
 
 def _rows(vectors: Sequence[bytes]) -> Rows:

@@ -1,39 +1,39 @@
 """What a collection is searched with, kept up to date: all rows in memory while they are few, files beside the collection when many.
 
-The collection is the truth. The files name the commit that they were brought up to; if the collection still knows it, they are brought up
-to date by what came and went since, and made anew if not. Knows no models: what is asked for, to measure with, comes from the caller.
+`following.py` has files hold the rows of a moment, `search/fitting.py` their codes; here is where the files are, who may change them when, and
+what is done where they cannot be written. Knows no models: what is asked for, to measure with, comes from the caller.
 """
 
 import os
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import replace
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from hashlib import sha256
+from pathlib import Path
+from stat import S_ISDIR
 
 import numpy as np
 
 from glimpse import places
 from glimpse.errors import StorageError
-from glimpse.search import Index, recall
+from glimpse.following import begun, followed, holds, model_of
+from glimpse.search import Index
 from glimpse.search.codes import Codes
 from glimpse.search.files import Files, Manifest
-from glimpse.search.halves import Halves
+from glimpse.search.fitting import Probes, coded, grown, without_codes
 from glimpse.search.large import Large
-from glimpse.search.recall import Reach
 from glimpse.store import Commit, Store
 from glimpse.values import Rows, SearchFacts
 
 MANY = 20_000  # rows; fewer are read from the collection and compared in as little time as it takes to open files and load FAISS
-VERY_MANY = 4_000_000  # rows; their codes are put into lists, of which a query scans some, if that finds enough
-TAIL = 5_000  # rows without codes, which are compared one by one
-DEAD = 0.05  # of the rows; with more of them gone, the files are made anew
-GROWN = 2.0  # times as many rows as codes were fitted to: they are fitted anew
-ENOUGH = 200  # queries that say more than captions do
-FOLDER = "-search"  # what the name of the files' folder ends in, after the collection's
-IN_MEMORY = 4_000_000_000  # bytes of rows that are held where files cannot be written
+IN_MEMORY = 4_000_000_000  # bytes that reading all rows may take, where files cannot be written
+COPIES = 10  # bytes that this takes for each number of a row: as blobs, together, as float16 and as float32
+_OTHERS_WRITE = 0o022
 
-Probes = Callable[[], Rows]
+
+def folder_beside(collection: Path) -> Path:
+    """Where the files of a collection are; hidden, so that nobody takes them for pictures."""
+    path = Path(os.path.realpath(collection))
+    return path.with_name(f".{path.name}-search")
 
 
 class Upkeep:
@@ -49,175 +49,155 @@ class Upkeep:
         """
         self._store, self._captions = store, captions
         self._now: tuple[Commit, Index] | None = None
-        self._codes: tuple[str, int, Codes] | None = None  # as they were read last
+        self._codes: tuple[str, Codes] | None = None  # as they were read last
 
-    def index(self) -> Index:
-        """What the collection is searched with, of this moment."""
-        with self._store.snapshot():
-            commit = self._store.commit()
-            if self._now is None or self._now[0] != commit:
-                self._now = (commit, self._made(commit))
-        return self._now[1]
+    @contextmanager
+    def seen(self) -> Iterator[Index]:
+        """See one moment of the collection, with what it is searched with."""
+        with ExitStack() as seen:
+            seen.enter_context(self._store.snapshot())
+            if not self._is_current():
+                if len(self._store) < MANY:
+                    self._now = (self._store.commit(), self._store.exact())
+                else:
+                    seen.close()  # who waits for another process sees what that one saw, or more
+                    self._make(seen)
+            assert self._now  # noqa: S101  (made above)
+            yield self._now[1]
 
     def fit(self) -> None:
-        """Get the files ready; fit codes anew where what was asked since says more than captions did, or rows are many more."""
-        with self._store.snapshot():
-            if len(self._store) >= MANY:
-                self._now = None
-                with suppress(OSError, ValueError), self._files.changing():
-                    self._completed(self._brought_up(self._store.commit()), anew=True)
+        """Get the files ready; fit codes anew where what was asked since says more than captions did, or rows are many more.
+
+        Where they cannot be written, or vectors are damaged, a search says so.
+        """
+        if len(self._store) >= MANY:
+            self._now = None
+            with suppress(OSError, ValueError), ExitStack() as seen:
+                self._make_files(seen, refit=True)
 
     def remember(self, queries: Rows) -> None:
         """Note what texts were asked of a large collection, as rows: what it is fitted to later."""
         if self._now and isinstance(self._now[1], Large):
-            self._files.remember(queries)
+            self._files.remember(model_of(self._store)[0], queries)
 
     def distrust(self) -> None:
         """Throw the files away: they do not say what the collection says."""
-        self._now = None
-        self._files.forget()
+        self._now = self._codes = None
+        for files in (self._beside, self._in_cache):
+            kept = files.manifest()
+            if kept:
+                files.forget(kept)
 
     def facts(self) -> SearchFacts | None:
-        """What was measured of the files, if there are to be any; reads all of them, to be sure of them."""
+        """What was measured of the files, if there are to be any; reads all of them, to be sure of them, and forgets damaged ones."""
         with self._store.snapshot():
             commit, count = self._store.commit(), len(self._store)
-            if count < MANY:
-                return None
-            kept = self._files.manifest()
-            if (
-                kept is None
-                or (kept.commit, kept.stamp) != (commit.id, commit.stamp.hex())
-                or not self._files.is_whole(kept)
-            ):
-                return SearchFacts(count, 0, {}, "", 0, "", whole=False)
-        found = {reach.depth: reach.recall for reach in kept.reaches}
-        candidates = kept.reaches[0].candidates * kept.shards if kept.reaches else 0
+        if count < MANY:
+            return None
+        files = self._files
+        kept = files.manifest()
+        is_whole = bool(kept and holds(kept, commit) and files.is_whole(kept))
+        if kept is None or not is_whole:
+            if kept and holds(kept, commit):
+                files.forget(kept)
+            return SearchFacts(count, 0, {}, "", 0, "", whole=False)
+        reaches = grown(kept)
+        found = {reach.depth: reach.recall for reach in reaches}
+        candidates = reaches[0].candidates * kept.shards if reaches else 0
         return SearchFacts(count, candidates, found, kept.asked, kept.probes, kept.measured)
 
-    # Making it --------------------------------------------------------------------------------------------------------
+    # Where files are --------------------------------------------------------------------------------------------------
 
     @property
     def _files(self) -> Files:
-        path = self._store.path
-        if os.access(path.parent, os.W_OK):
-            return Files(path.with_name(f"{path.name}{FOLDER}"))
-        return Files(places.cache_folder() / "search" / sha256(os.fsencode(path)).hexdigest()[:24])
+        """Those that this process may write."""
+        beside = self._beside
+        is_ours = _is_ours(beside.folder, self._store.path)
+        return beside if is_ours and os.access(_first_that_is(beside.folder), os.W_OK) else self._in_cache
 
-    def _made(self, commit: Commit) -> Index:
-        kept = self._files.manifest()
-        if kept and _is_of(kept, commit):
-            with suppress(OSError, ValueError):
-                return self._opened(kept)
-            self._files.forget()
-        count = len(self._store)
-        if count < MANY:
-            return self._store.exact()
-        with suppress(OSError, ValueError), self._files.changing():
-            return self._opened(self._completed(self._brought_up(commit), anew=False))
-        generation = self._store.generation
-        if generation and count * generation.dim * 4 > IN_MEMORY:
+    @property
+    def _beside(self) -> Files:
+        return Files(folder_beside(self._store.path), _folder_mode(self._store.path))
+
+    @property
+    def _in_cache(self) -> Files:
+        named = sha256(os.fsencode(os.path.realpath(self._store.path))).hexdigest()[:24]
+        return Files(places.cache_folder() / "search" / named)
+
+    # Making what is searched ------------------------------------------------------------------------------------------
+
+    def _is_current(self) -> bool:
+        """Whether there is an index of this moment, in memory or as files that only need to be opened."""
+        commit = self._store.commit()
+        if self._now and self._now[0] == commit:
+            return True
+        for files in (self._beside, self._in_cache):
+            kept = files.manifest() if _is_ours(files.folder, self._store.path) else None
+            if kept and holds(kept, commit):
+                with suppress(OSError, ValueError):
+                    self._now = (commit, self._opened(files, kept))
+                    return True
+        return False
+
+    def _make(self, seen: ExitStack) -> None:
+        """Have an index of a new moment, which is seen from here on; in memory where files cannot be written."""
+        with suppress(OSError):
+            self._make_files(seen, refit=False)
+            return
+        seen.enter_context(self._store.snapshot())
+        count, (_, dim) = len(self._store), model_of(self._store)
+        if count * dim * COPIES > IN_MEMORY:
             raise StorageError(
                 f"{self._files.folder}: what a search of {count} vectors needs cannot be written there: make room, and check the folder"
             )
-        return self._store.exact()
+        self._now = (self._store.commit(), self._store.exact())
 
-    def _opened(self, kept: Manifest) -> Large:
-        if self._codes is None or self._codes[:2] != (kept.name, kept.coded):
-            found = self._files.codes(kept)
-            self._codes = (kept.name, kept.coded, found) if found else None
-        codes = self._codes[2] if self._codes else None
+    def _make_files(self, seen: ExitStack, *, refit: bool) -> None:
+        files = self._files
+        with files.changing():
+            seen.enter_context(self._store.snapshot())
+            commit = self._store.commit()
+            self._now = (commit, self._made(files, commit, refit=refit))
+
+    def _made(self, files: Files, commit: Commit, *, refit: bool) -> Large:
+        """Files of a commit, brought up to date; what of them is damaged is made anew, codes first."""
+        try:
+            kept = followed(self._store, files, commit)
+            try:
+                return self._opened(files, coded(files, kept, self._captions, refit=refit))
+            except ValueError:
+                self._codes = None
+                return self._opened(files, coded(files, without_codes(kept), self._captions, refit=refit))
+        except ValueError:
+            self._codes = None
+            kept = begun(self._store, files, commit)
+            return self._opened(files, coded(files, kept, self._captions, refit=refit))
+
+    def _opened(self, files: Files, kept: Manifest) -> Large:
+        if self._codes is None or self._codes[0] != kept.codes:
+            self._codes = (kept.codes, files.codes(kept))
         dead = np.asarray(kept.dead, np.int64)
-        return Large(self._files.rows(kept), self._files.facts(kept), dead, codes, kept.reaches)
-
-    def _brought_up(self, commit: Commit) -> Manifest:
-        """Have the files hold the rows of a commit, by what came and went since, or from the beginning."""
-        kept = self._files.manifest()
-        if kept and _is_of(kept, commit):
-            return kept
-        if kept and self._store.knows(Commit(kept.commit, bytes.fromhex(kept.stamp))):
-            with suppress(OSError, ValueError):
-                return self._caught_up(kept, commit)
-        return self._begun(commit)
-
-    def _caught_up(self, kept: Manifest, commit: Commit) -> Manifest:
-        frames = self._files.facts(kept)["frame"]
-        now = self._appended(kept, int(frames[-1]))
-        if now.live != len(self._store):
-            frames = self._files.facts(now)["frame"]
-            now = replace(now, dead=tuple(np.flatnonzero(~np.isin(frames, self._store.frames())).tolist()))
-        if len(now.dead) > DEAD * now.rows or now.live != len(self._store):
-            return self._begun(commit)
-        return self._kept(now, commit)
-
-    def _begun(self, commit: Commit) -> Manifest:
-        generation = self._store.generation
-        if generation is None:
-            raise ValueError(commit)
-        return self._kept(self._appended(self._files.begun(generation.dim), 0), commit)
-
-    def _appended(self, to: Manifest, last: int) -> Manifest:
-        for facts, halves in self._store.after(last):
-            to = self._files.appended(to, halves, facts)
-        return to
-
-    def _kept(self, manifest: Manifest, commit: Commit) -> Manifest:
-        now = replace(manifest, commit=commit.id, stamp=commit.stamp.hex())
-        self._files.keep(now)
-        return now
-
-    # Codes ------------------------------------------------------------------------------------------------------------
-
-    def _completed(self, kept: Manifest, *, anew: bool) -> Manifest:
-        """Have codes for all rows but the last few, fitted anew where that is worth it."""
-        if not kept.fitted or (anew and self._is_outdated(kept)):
-            return self._fitted(kept)
-        if kept.rows - kept.coded <= TAIL:
-            return kept
-        codes = self._files.codes(kept)
-        if codes is None:
-            raise ValueError(kept.name)
-        codes.add(self._files.rows(kept)[kept.coded :])
-        return self._put(kept, codes)
-
-    def _is_outdated(self, kept: Manifest) -> bool:
-        is_better = kept.asked != "queries" and len(self._files.queries(kept.dim)) >= ENOUGH
-        return is_better or not kept.probes or kept.rows > GROWN * kept.fitted
-
-    def _fitted(self, kept: Manifest) -> Manifest:
-        """Make codes of all rows, and measure what they find, with what was asked lately or else with captions."""
-        asked = self._files.queries(kept.dim)
-        enough = len(asked) >= ENOUGH
-        probes = asked if enough else self._captions()
-        rows = self._files.rows(kept)
-        codes, reaches = _made(rows, probes)
-        now = replace(
-            kept,
-            fitted=kept.rows,
-            asked="queries" if enough else "captions",
-            probes=len(probes[1::2]),
-            shards=len(codes.shards),
-            reaches=tuple(reaches),
-            measured=datetime.now(UTC).date().isoformat(),
-        )
-        return self._put(now, codes)
-
-    def _put(self, kept: Manifest, codes: Codes) -> Manifest:
-        now = self._files.put_codes(kept, codes)
-        self._files.keep(now)
-        self._codes = (now.name, now.coded, codes)
-        return now
+        return Large(files.rows(kept), files.facts(kept), dead, self._codes[1], grown(kept))
 
 
-def _made(rows: Halves, probes: Rows) -> tuple[Codes, list[Reach]]:
-    """Codes, shaped by one half of what is asked and measured with the other: in lists if they are worth it, else flat."""
-    fit, held = probes[::2], probes[1::2]
-    if len(rows) >= VERY_MANY and len(held):
-        codes = Codes.made(rows, fit, round(len(rows) ** 0.5))
-        if reaches := recall.reaches(codes, rows, held):
-            return codes, reaches
-    codes = Codes.made(rows, fit)
-    return codes, recall.reaches(codes, rows, held)
+def _is_ours(folder: Path, collection: Path) -> bool:
+    """Whether a folder, if there is one, belongs to this person or the collection's, and nobody else may write to it."""
+    try:
+        found, owner = folder.lstat(), collection.stat().st_uid
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return S_ISDIR(found.st_mode) and found.st_uid in (os.geteuid(), owner) and not found.st_mode & _OTHERS_WRITE
 
 
-def _is_of(kept: Manifest, commit: Commit) -> bool:
-    return (kept.commit, kept.stamp) == (commit.id, commit.stamp.hex())
+def _first_that_is(folder: Path) -> Path:
+    return folder if folder.exists() else folder.parent
+
+
+def _folder_mode(collection: Path) -> int:
+    """Who may read the collection may read what is derived of it."""
+    with suppress(OSError):
+        readers = collection.stat().st_mode & 0o044
+        return 0o700 | readers | readers >> 2
+    return 0o700

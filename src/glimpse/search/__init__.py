@@ -9,6 +9,7 @@
 `ranking.py` orders scores, `moments.py` finds the parts of a film. Whatever searches is an `Index`.
 """
 
+import os
 from typing import Protocol
 
 import numpy as np
@@ -22,7 +23,13 @@ Found = tuple[NDArray[np.intp], NDArray[np.float32]]
 Mask = NDArray[np.bool_]
 
 
-class Untrue(Exception):
+def cores() -> int:
+    """How many cores this process may use: in a container not all that there are."""
+    mine = getattr(os, "sched_getaffinity", None)  # Linux
+    return len(mine(0)) if mine else os.cpu_count() or 1
+
+
+class Untrue(ValueError):
     """What was searched is not what the collection says: it was damaged, or changed by somebody else."""
 
 
@@ -55,6 +62,10 @@ class Index(Protocol):
         Raises:
             Untrue: a row is damaged.
         """
+        ...
+
+    def scores(self, query: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The cosine of every row to a query (dim,), -infinity of those that are no more: float32 (n,)."""
         ...
 
     def has(self, place: int, vector: bytes) -> bool:

@@ -5,7 +5,6 @@ candidates, which somebody else compares again. Rows are dealt to as many shards
 all of them busy. A shard is `flat`, or for very many rows in `lists`.
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from types import ModuleType
@@ -14,6 +13,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from glimpse.search import cores
 from glimpse.search.halves import Halves, unit
 from glimpse.search.turned import Turn, fitted
 from glimpse.values import Rows
@@ -58,7 +58,7 @@ class Codes:
         turn = fitted(sample, queries)
         turned = turn.rows(sample)
         centroids = _clustered(turned, count) if count else turned[:0]
-        shards = max(1, min(os.cpu_count() or 1, MOST_SHARDS, len(rows) // LEAST_IN_SHARD))
+        shards = max(1, min(cores(), MOST_SHARDS, len(rows) // LEAST_IN_SHARD))
         made = cls(turn, [_kind(centroids).made(turned, centroids) for _ in range(shards)], centroids)
         made.add(rows)
         return made

@@ -29,6 +29,10 @@ class Exact:
         """See `Index`; what was read from the collection is what it says."""
         return True
 
+    def scores(self, query: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The cosine of every row to a query: float32 (n,)."""
+        return np.asarray(self.rows @ query, np.float32)
+
     def search(self, queries: Rows, k: int, among: Mask | None = None) -> list[Found]:
         """The best rows for each query; see `Index`."""
         rows = self.rows if among is None else self.rows[among]

@@ -43,7 +43,11 @@ def cosines(halves: Halves, query: NDArray[np.float32]) -> NDArray[np.float32]:
         Untrue: a row is not of about unit length.
     """
     rows = floats(halves)
-    long = lengths(rows)
+    return products_of(rows, lengths(rows), query)
+
+
+def products_of(rows: Rows, long: NDArray[np.float32], query: NDArray[np.float32]) -> NDArray[np.float32]:
+    """`cosines` of rows float32 (n, dim) of which the lengths are known."""
     if not ((long > 1 - ROUNDED) & (long < 1 + ROUNDED)).all():
         raise Untrue("a row is not of unit length")
     scores = np.einsum("ij,j->i", rows, query)  # BLAS would wake threads that take cores from those that scan codes

@@ -4,7 +4,6 @@ Rows that came after the codes were made, the tail, are compared all. Where code
 hits, codes that find too little) the rows are scanned, and many queries at once are matrix products: exact, both.
 """
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -12,15 +11,16 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from glimpse.search import Found, Mask, products, ranking, scan
+from glimpse.search import Found, Mask, cores, products, ranking, scan
 from glimpse.search.codes import Codes
-from glimpse.search.halves import Halves, cosines, unit
+from glimpse.search.halves import Halves, cosines, floats, lengths, products_of
 from glimpse.search.recall import Reach
 from glimpse.values import Rows
 
 MANY = 16  # queries; from here on matrix products are quicker than one scan after the other
 MANY_BY_CODES = 64
-MOST_DEAD = 0.5  # of candidates
+MOST_DEAD = 0.1  # of candidates
+BLOCK = 16_384  # rows compared at a time, where all of them are
 
 
 class Large:
@@ -52,12 +52,14 @@ class Large:
         """
         self.rows, self.codes, self.reaches = rows, codes, reaches
         self.frames, self.items, self.times = facts["frame"], facts["item"], facts["time"]
-        self._dead = dead
-        self._pool = ThreadPoolExecutor(os.cpu_count(), "glimpse-search")
+        self._dead = len(dead)
+        self._alive = np.ones(len(rows), np.bool_)
+        self._alive[dead] = False
+        self._pool = ThreadPoolExecutor(cores(), "glimpse-search")
 
     def __len__(self) -> int:
         """How many rows there are."""
-        return len(self.rows) - len(self._dead)
+        return len(self.rows) - self._dead
 
     def has(self, place: int, vector: bytes) -> bool:
         """Whether the row at a place is this vector, float16."""
@@ -71,12 +73,17 @@ class Large:
             return [self._by_codes(*pair, k, reach) for pair in zip(queries, turned, strict=True)]
         return self._by_rows(queries, k, among)
 
+    def scores(self, query: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The cosine of every row to a query, -infinity of those that are no more: float32 (n,)."""
+        starts = range(0, len(self.rows), BLOCK)
+        parts = self._pool.map(lambda start: cosines(self.rows[start : start + BLOCK], query), starts)
+        return np.where(self._alive, np.concatenate(list(parts)), np.float32(-np.inf))
+
     def _by_rows(self, queries: Rows, k: int, among: Mask | None) -> list[Found]:
         """Compare all rows that are wanted."""
         chosen = among
-        if len(self._dead):
-            chosen = np.ones(len(self.rows), np.bool_) if among is None else among.copy()
-            chosen[self._dead] = False
+        if self._dead:
+            chosen = self._alive if among is None else among & self._alive
         if len(queries) < MANY:
             return scan.nearest(self.rows, queries, k, chosen)
         return products.nearest(self.rows, queries, k, None if chosen is None else np.flatnonzero(chosen))
@@ -89,8 +96,8 @@ class Large:
         ]
         parts = [self._of_tail(query), *(one.result() for one in work)]
         places, scores = np.concatenate([one[0] for one in parts]), np.concatenate([one[1] for one in parts])
-        if len(self._dead):
-            alive = ~np.isin(places, self._dead)
+        if self._dead:
+            alive = self._alive[places]
             if alive.mean() < MOST_DEAD or alive.sum() < k:  # what is gone stands before what is wanted
                 return self._by_rows(query[None], k, None)[0]
             places, scores = places[alive], scores[alive]
@@ -105,10 +112,12 @@ class Large:
         return places, cosines(self.rows[places], query)
 
     def _of_tail(self, query: NDArray[np.float32]) -> Found:
-        start = len(self.rows) - len(self._tail)
-        return np.arange(start, len(self.rows)), self._tail @ query
+        rows, long = self._tail
+        start = len(self.rows) - len(rows)
+        return np.arange(start, len(self.rows)), products_of(rows, long, query)
 
     @cached_property
-    def _tail(self) -> Rows:
-        """The rows that have no codes yet, few enough to be held in memory."""
-        return unit(self.rows[len(self.codes or ()) :])
+    def _tail(self) -> tuple[Rows, NDArray[np.float32]]:
+        """The rows that have no codes yet, few enough to be held in memory, and their lengths."""
+        rows = floats(self.rows[len(self.codes or ()) :])
+        return rows, lengths(rows)

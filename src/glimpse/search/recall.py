@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from glimpse.search import products
 from glimpse.search.codes import Codes
-from glimpse.search.halves import Halves
+from glimpse.search.halves import Halves, cosines
 from glimpse.values import Rows
 
 DEPTHS = (10, 100)  # hits that are asked for
 WANTED = 0.999
+SAME = 1e-6  # of cosines
 WIDEST = 8192  # candidates of a shard; where more were needed, comparing all rows takes no longer
 PROBED = (
     1 / 32,
@@ -63,8 +64,8 @@ def reaches(codes: Codes, rows: Halves, queries: Rows) -> list[Reach]:
     if not len(queries):
         return []
     depths = [depth for depth in DEPTHS if depth < len(rows)]
-    exact = [places for places, _ in products.nearest(rows, queries, max(depths, default=1))]
-    ranks = {probes: _ranks(codes, queries, exact, probes) for probes in _probes(codes)}
+    exact = [scores for _, scores in products.nearest(rows, queries, max(depths, default=1))]
+    ranks = {probes: _ranks(codes, rows, queries, exact, probes) for probes in _probes(codes)}
     return [reach for depth in depths if (reach := _least(ranks, depth))]
 
 
@@ -73,23 +74,30 @@ def _probes(codes: Codes) -> list[int]:
     return [max(1, round(share * len(codes.centroids))) for share in PROBED] if len(codes.centroids) else [0]
 
 
-def _ranks(codes: Codes, queries: Rows, exact: Sequence[NDArray[np.intp]], probes: int) -> list[NDArray[np.intp]]:
-    """Where among the candidates of its shard each row stands that an exact search finds; WIDEST where it does not."""
+def _ranks(
+    codes: Codes, rows: Halves, queries: Rows, exact: Sequence[Rows], probes: int
+) -> dict[int, NDArray[np.intp]]:
+    """For each depth and query, where among the candidates of its shard each row stands that is as good as what an exact search finds.
+
+    WIDEST where there is none. Rows are as good if their scores are: of equal ones, any will do.
+    """
     turned = codes.turn.queries(queries)
     offered = [codes.candidates(number, turned, WIDEST, probes) for number in range(len(codes.shards))]
-    return [np.min([_places_in(places[query], own) for places in offered], axis=0) for query, own in enumerate(exact)]
+    ranks = {depth: np.full((len(queries), depth), WIDEST) for depth in DEPTHS}
+    for query, best in enumerate(exact):
+        places = np.concatenate([one[query] for one in offered])
+        standing = np.concatenate([np.arange(len(one[query])) for one in offered])[places >= 0]
+        scores = cosines(rows[places[places >= 0]], queries[query])
+        for depth, of_depth in ranks.items():
+            good = np.sort(standing[scores >= best[min(depth, len(best)) - 1] - SAME])[:depth]
+            of_depth[query, : len(good)] = good
+    return ranks
 
 
-def _places_in(offered: NDArray[np.int64], wanted: NDArray[np.intp]) -> NDArray[np.intp]:
-    order = np.argsort(offered)
-    near = np.minimum(np.searchsorted(offered, wanted, sorter=order), len(offered) - 1)
-    return np.where(offered[order[near]] == wanted, order[near], WIDEST)
-
-
-def _least(ranks: Mapping[int, Sequence[NDArray[np.intp]]], depth: int) -> Reach | None:
+def _least(ranks: Mapping[int, Mapping[int, NDArray[np.intp]]], depth: int) -> Reach | None:
     """The fewest probes that find enough with any number of candidates, and the fewest candidates with them."""
     for probes, of_queries in ranks.items():
-        own = np.stack([one[:depth] for one in of_queries])
+        own = of_queries[depth]
         for enough, candidates in pairwise(
             [*_LADDER, WIDEST]
         ):  # a step more: the next queries are not those that were asked

@@ -1,6 +1,5 @@
 """One query, or a few, against all rows or some of them, exactly: FAISS reads half-precision rows where they are, on every core."""
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
@@ -9,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glimpse.search import Found, Mask, ranking
+from glimpse.search import Found, Mask, cores, ranking
 from glimpse.search.halves import Halves, cosines
 from glimpse.values import Rows
 
@@ -29,7 +28,7 @@ def nearest(rows: Halves, queries: Rows, k: int, among: Mask | None = None) -> l
     Returns:
         For each query, places in `rows` and cosines.
     """
-    parts = max(1, min(os.cpu_count() or 1, len(rows) // LEAST))
+    parts = max(1, min(cores(), len(rows) // LEAST))
     edges = np.linspace(0, len(rows), parts + 1).astype(int).tolist()
     work = partial(_part, rows, queries, k + SPARE, among)
     with ThreadPoolExecutor(parts) as pool:
