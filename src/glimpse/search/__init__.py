@@ -1,10 +1,10 @@
 """Rows and queries → the best rows, exactly or as good as. Knows neither models nor SQLite.
 
     few rows     exact.py      float32 in memory, one matrix product
-    many rows    large.py      files beside the collection (files.py), mapped: half-precision rows, one-bit codes of them (codes.py)
-                               that are scanned for candidates, which are compared again by their rows; how many candidates
-                               it takes is found by asking (recall.py). Many queries at once, and filtered ones, are matrix
-                               products over the rows themselves (products.py)
+    many rows    large.py      files beside the collection (files.py), mapped: half-precision rows, and one-bit codes of them (codes.py)
+                               that are scanned for candidates, which are compared again by their rows. Codes are fitted to
+                               what is asked (turned.py, fitting.py), and how many candidates it takes is measured (recall.py).
+                               Queries about some rows only are a scan of them (scan.py), many at once matrix products (products.py)
 
 `ranking.py` orders scores, `moments.py` finds the parts of a film. Whatever searches is an `Index`.
 """
