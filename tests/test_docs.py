@@ -118,7 +118,20 @@ def imports(path: Path) -> set[str]:
 def test_imports_point_one_way():
     """values, errors ← stages, never each other ← workers, encoder, collection ← pipeline ← outermost."""
     outer = {"cli", "terminal", "export", "health", "sheet", "automm"}
-    inner = {"pipeline", "run", "store", "collection", "encoder", "embedding", "finding", "following", "upkeep", "listing", "watching", "workers"}
+    inner = {
+        "pipeline",
+        "run",
+        "store",
+        "collection",
+        "encoder",
+        "embedding",
+        "finding",
+        "following",
+        "upkeep",
+        "listing",
+        "watching",
+        "workers",
+    }
     package = ROOT / "src" / "glimpse"
     for path in package.rglob("*.py"):
         name = ".".join(path.relative_to(package).with_suffix("").parts).removesuffix(".__init__")
@@ -152,7 +165,11 @@ def test_imports_point_one_way():
 
 
 def test_heavy_libraries_are_imported_only_by_their_adapters():
-    homes = {"openvino": {"runtimes/openvino.py", "search/products.py"}, "tokenizers": {"tokens.py"}, "rich": {"terminal.py"}}
+    homes = {
+        "openvino": {"runtimes/openvino.py", "search/products.py"},
+        "tokenizers": {"tokens.py"},
+        "rich": {"terminal.py"},
+    }
     homes |= {
         "safetensors": {"models/formats/tensors.py"},
         "pyarrow": {"export.py", "sources/table.py"},

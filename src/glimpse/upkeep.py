@@ -99,6 +99,7 @@ class Upkeep:
         is_whole = bool(kept and holds(kept, commit) and files.is_whole(kept))
         if kept is None or not is_whole:
             if kept and holds(kept, commit):
+                self._now = self._codes = None
                 files.forget(kept)
             return SearchFacts(count, 0, {}, "", 0, "", whole=False)
         reaches = grown(kept)

@@ -10,6 +10,7 @@ Readers map what the file of JSON names; nothing before the end that it names is
 were when they were written, the stamp of the commit says of what they were made. Knows no SQLite.
 """
 
+import errno
 import json
 import os
 import re
@@ -140,7 +141,10 @@ class Files:
             with (self.folder / f"{of.codes}.npz").open("rb") as file, np.load(file, allow_pickle=False) as kept:
                 found = Codes.from_arrays(kept)
         except OSError as error:
-            if not isinstance(error, FileNotFoundError):
+            if error.errno not in (
+                errno.ENOENT,
+                errno.EINVAL,
+            ):  # the latter, where it says of a part that it begins before 0
                 raise
             raise ValueError(of.codes) from error
         except Exception as error:  # nearly anything, of a damaged archive

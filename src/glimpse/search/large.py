@@ -98,7 +98,7 @@ class Large:
         places, scores = np.concatenate([one[0] for one in parts]), np.concatenate([one[1] for one in parts])
         if self._dead:
             alive = self._alive[places]
-            if alive.mean() < MOST_DEAD or alive.sum() < k:  # what is gone stands before what is wanted
+            if alive.mean() < 1 - MOST_DEAD or alive.sum() < k:  # what is gone stands before what is wanted
                 return self._by_rows(query[None], k, None)[0]
             places, scores = places[alive], scores[alive]
         order = np.argsort(places)  # equal scores are found in the order of places
