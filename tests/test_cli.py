@@ -234,6 +234,9 @@ def test_doctor(glimpse):
         (["search", "--key", "nobody", "-c", "FULL"], "there is no item nobody"),
         (["search", "x", "-c", "FULL", "-m", "OTHER"], "was made with"),
         (["search", "x", "-k", "0"], "Invalid value"),
+        (["search", "x", "-c", "FULL", "--after", "tomorrow"], "give a day"),
+        (["search", "x", "-c", "FULL", "--where", "title"], "NAME=VALUE"),
+        (["search", "x", "-c", "FULL", "--in", "\udcff"], "no item can have"),
         (["embed", "-o", "x.npy"], "say what to embed"),
         (["embed", "EMPTY/..", "-o", "x.csv"], "neither .npy nor .parquet"),
         (["embed", "EMPTY/..", "-o", "/no/folder/x.npy"], "there is no folder"),
@@ -493,6 +496,33 @@ def test_a_table_with_metadata(glimpse, album, tmp_path):
     _, out, _ = glimpse("search", "--image", album / "b.jpg", "-c", "DB", "--json")
     assert json.loads(out)[0]["metadata"] == {"title": "鳥"}
     assert json.loads(out)[0]["key"] == str(album / "b.jpg")
+    _, out, _ = glimpse("search", "x", "-c", "DB", "--where", "title=a fox", "--json")
+    assert [hit["key"] for hit in json.loads(out)] == [str(album / "a.png")]
+
+
+def test_filters_say_what_may_be_found(glimpse, indexed, monkeypatch):
+    def found(*options):
+        return {Path(hit["key"]).name for hit in json.loads(glimpse("search", "x", "-c", "DB", "--json", *options)[1])}
+
+    every = found()
+    os.utime(indexed / "a.png", (0, 86_400 * 365))
+    glimpse("index", indexed, "-c", "DB")
+    monkeypatch.chdir(indexed)
+    assert found("--in", "inner") == {path.name for path in (indexed / "inner").iterdir()} != every
+    assert found("--before", "2000-01-01") == {"a.png"}
+    assert found("--after", "2000-01-01", "--kind", "picture") == every - {"a.png"}
+    assert "nothing was found" in glimpse("search", "x", "-c", "DB", "--kind", "film")[2]
+
+
+def test_status_says_how_well_many_are_searched(glimpse, indexed, monkeypatch, tmp_path):
+    assert "search\texact" in glimpse("status", "-c", "DB")[1]
+    monkeypatch.setattr("glimpse.upkeep.MANY", 3)
+    assert "the next search sees to it" in glimpse("status", "-c", "DB")[1]
+    _, few, _ = glimpse("search", "x", "-c", "DB")
+    assert "search\texact, of 4 vectors" in glimpse("status", "-c", "DB")[1]  # too few to measure the ten best of
+    assert json.loads(glimpse("status", "-c", "DB", "--json")[1])["search"]["vectors"] == 4
+    monkeypatch.undo()
+    assert glimpse("search", "x", "-c", "DB")[1] == few
 
 
 def test_a_list_on_standard_input(album, tmp_path, golden):

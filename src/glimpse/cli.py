@@ -450,6 +450,9 @@ def _show_hits(hits: Sequence["Hit"], *, as_json: bool) -> None:
     if as_json:
         terminal.show_json([_hit_facts(hit) for hit in hits])
         return
+    if not hits:
+        terminal.say("nothing was found: the filters let nothing through, or there is nothing else")
+        return
     rows = [[f"{hit.score:.4f}", hit.item, _clock(hit.time)] for hit in hits]
     parts = [", ".join(f"{_clock(part.start)}–{_clock(part.end)}" for part in hit.moments) for hit in hits]
     headings = ["score", "picture", *(["time"] if any(hit.time is not None for hit in hits) else [])]
