@@ -14,7 +14,6 @@ from glimpse.search import products
 def small(monkeypatch):
     """Few rows are many blocks, a few queries are many."""
     monkeypatch.setattr(products, "BLOCK", 64)
-    monkeypatch.setattr(products, "BLOCKS", 2)
     monkeypatch.setattr(products, "TOGETHER", 8)
     products._product.cache_clear()
     yield

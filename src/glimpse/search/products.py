@@ -23,7 +23,6 @@ from glimpse.values import Rows
 GROUP = 16  # rows
 BLOCK = 4096  # rows multiplied at a time
 TOGETHER = 1024  # queries multiplied at a time
-BLOCKS = 16  # whose best groups are sorted together
 SPARE = 16  # groups
 ERRORS = 1.0  # times the largest error that is seen, which is the largest of some 26
 SAMPLE = 10_000  # rows that are looked at for their range
@@ -118,7 +117,7 @@ def _best_groups(blocks: Iterator[Halves], queries: Rows, scaling: "_Scaling", c
         which, groups = np.concatenate([which, of_query]), np.concatenate([groups, first + of_block])
         scores = np.concatenate([scores, block[of_block, of_query]])
         first += len(block)
-        if number % BLOCKS == 0:
+        if not number & (number + 1):  # after 1, 2, 4, 8 … blocks: better ones become ever rarer
             which, groups, scores = _cut(which, groups, scores, count)
             least = _last(which, scores, len(queries), count)
     which, groups, scores = _cut(which, groups, scores, count)
