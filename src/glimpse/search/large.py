@@ -55,7 +55,7 @@ class Large:
         self._dead = len(dead)
         self._alive = np.ones(len(rows), np.bool_)
         self._alive[dead] = False
-        self._pool = ThreadPoolExecutor(cores(), "glimpse-search")
+        self._pool = ThreadPoolExecutor(cores(), "glimpse-search", scan.on_one_core)
 
     def __len__(self) -> int:
         """How many rows there are."""

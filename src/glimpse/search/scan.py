@@ -31,9 +31,16 @@ def nearest(rows: Halves, queries: Rows, k: int, among: Mask | None = None) -> l
     parts = max(1, min(cores(), len(rows) // LEAST))
     edges = np.linspace(0, len(rows), parts + 1).astype(int).tolist()
     work = partial(_part, rows, queries, k + SPARE, among)
-    with ThreadPoolExecutor(parts) as pool:
+    with ThreadPoolExecutor(parts, initializer=on_one_core) as pool:
         found = np.concatenate(list(pool.map(work, edges[:-1], edges[1:])), 1)  # (q, candidates)
     return list(_ranked(rows, queries, found, k))
+
+
+def on_one_core() -> None:
+    """Have FAISS start no threads of its own in this one: each core has one already, and its would wait by spinning."""
+    import faiss  # noqa: PLC0415
+
+    faiss.omp_set_num_threads(1)
 
 
 def _part(rows: Halves, queries: Rows, count: int, among: Mask | None, start: int, stop: int) -> NDArray[np.int64]:
