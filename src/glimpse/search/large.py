@@ -1,7 +1,7 @@
 """Many rows: codes of them are scanned for candidates, which are compared again by the rows themselves.
 
 Rows that came after the codes were made, the tail, are compared all. Where codes do not serve (queries about some rows only, very many
-hits, codes that find too little) the rows are scanned, and many queries at once are matrix products: exact, both.
+hits, codes that find too little) the rows are scanned, and many queries at once are matrix products, whose best are compared again.
 """
 
 from collections.abc import Sequence
